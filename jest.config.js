@@ -1,0 +1,23 @@
+/** One project a kind of test, so that each can be run alone: npm run test:unit, test:netns, test:e2e. */
+const base = {
+  testEnvironment: 'node',
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: { '\\.ts$': '<rootDir>/tools/jest-strip.mjs' },
+  modulePathIgnorePatterns: ['<rootDir>/dist/'],
+};
+
+export default {
+  projects: [
+    {
+      ...base,
+      displayName: 'unit',
+      testMatch: ['<rootDir>/test/**/*.test.ts'],
+      testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/netns/', '<rootDir>/test/e2e/'],
+    },
+    { ...base, displayName: 'netns', testMatch: ['<rootDir>/test/netns/**/*.test.ts'] },
+    { ...base, displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/**/*.test.ts'] },
+  ],
+  reporters: ['default', '<rootDir>/tools/jest-line.mjs'],
+  coverageProvider: 'v8',
+  workerIdleMemoryLimit: '512MB',
+};

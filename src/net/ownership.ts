@@ -1,0 +1,41 @@
+/**
+ * Who writes which kernel object. A daemon lists, changes and deletes only what stands in its own row, so that a
+ * freshly started one recognises what it made before and never touches anything else.
+ */
+export interface Ownership {
+  /** Route protocol number (iproute2 `proto`), put on every route and rule of the owner. */
+  readonly protocol: number;
+  /** nft table names of the owner, family `inet`. */
+  readonly nftTable: string;
+  /** Route tables written by the owner. `main` (254) routes are recognised by protocol. */
+  readonly tables: readonly number[];
+  /** Rule priorities written by the owner. */
+  readonly rulePriorities: readonly number[];
+  /** Links created by the owner. */
+  readonly links: readonly string[];
+}
+
+/** Kernel objects of the gateway engine: cables. Names, tables and ports as upstream has them. */
+export const ENGINE_OWNERSHIP: Ownership = {
+  protocol: 153,
+  nftTable: 'submariner-cable',
+  tables: [100],
+  rulePriorities: [100],
+  links: ['vxlan-tunnel', 'submariner', 'ipsec0'],
+};
+
+/** Kernel objects of the route agent: the overlay inside a cluster and the routes into it. */
+export const ROUTEAGENT_OWNERSHIP: Ownership = {
+  protocol: 154,
+  nftTable: 'submariner-routeagent',
+  tables: [150, 254],
+  rulePriorities: [150],
+  links: ['vx-submariner'],
+};
+
+/** The intra-cluster overlay. */
+export const OVERLAY = { link: 'vx-submariner', vni: 100, udpPort: 4800, vtepPrefix: '240.0.0.0/8' } as const;
+/** The VXLAN cable between gateways. */
+export const VXLAN_CABLE = { link: 'vxlan-tunnel', vni: 1000, vtepPrefix: '241.0.0.0/8' } as const;
+/** The WireGuard cable. */
+export const WIREGUARD_CABLE = { link: 'submariner' } as const;
