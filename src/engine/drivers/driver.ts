@@ -20,6 +20,18 @@ export interface Cable {
   readonly remoteConfig: Readonly<Record<string, string>>;
 }
 
+/** All that a gateway's driver has to make true. */
+export interface DesiredCables {
+  readonly cables: readonly Cable[];
+  /**
+   * CIDRs of every known remote cluster, with or without a cable yet. An encrypted driver drops packets for them that
+   * would leave outside a tunnel. Empty on a gateway that is not active.
+   */
+  readonly guardedCidrs: readonly string[];
+  /** Address of this node inside the pod network (healthCheckIP); preferred source of the node's own packets. */
+  readonly cniAddress: string | undefined;
+}
+
 /** What the daemon or kernel says of a cable now. */
 export interface ObservedCable {
   readonly cableName: string;
@@ -39,8 +51,8 @@ export interface CableDriver {
   start(signal: AbortSignal): Promise<void>;
   /** What peers must know: public key, interface name. */
   backendConfig(): Promise<Record<string, string>>;
-  /** Converges to exactly these cables; idempotent. Rejects with one error that lists what failed. */
-  sync(cables: readonly Cable[], signal: AbortSignal): Promise<void>;
+  /** Converges to exactly these cables and guards; idempotent. Rejects with one error that lists what failed. */
+  sync(desired: DesiredCables, signal: AbortSignal): Promise<void>;
   /** Observed from kernel or daemon, never from memory; cables without trace are absent. */
   connections(): Promise<readonly ObservedCable[]>;
   /** Calls back when the daemon reports a change; the engine then looks again. */
