@@ -110,9 +110,17 @@ export interface ExecResult {
 export interface KubeClient {
   /** The server's URL, for messages. */
   readonly server: string;
-  get<T extends KubeObject>(type: ResourceType, name: string, options?: { namespace?: string; signal?: AbortSignal }): Promise<T>;
+  get<T extends KubeObject>(
+    type: ResourceType,
+    name: string,
+    options?: { namespace?: string; signal?: AbortSignal },
+  ): Promise<T>;
   /** Like get, but undefined when the server answers 404. */
-  find<T extends KubeObject>(type: ResourceType, name: string, options?: { namespace?: string; signal?: AbortSignal }): Promise<T | undefined>;
+  find<T extends KubeObject>(
+    type: ResourceType,
+    name: string,
+    options?: { namespace?: string; signal?: AbortSignal },
+  ): Promise<T | undefined>;
   list<T extends KubeObject>(type: ResourceType, options?: ListOptions): Promise<ListResult<T>>;
   /** One watch request; ends when the server ends it. Store does the healing. */
   watch<T extends KubeObject>(type: ResourceType, options: WatchOptions): AsyncIterable<WatchEvent<T>>;
@@ -126,6 +134,11 @@ export interface KubeClient {
   /** Any other request (discovery, /version, subresource POSTs such as token, selfsubjectaccessreviews). */
   request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T>;
   logs(namespace: string, pod: string, options?: LogOptions): Promise<string>;
-  exec(namespace: string, pod: string, command: readonly string[], options?: { container?: string; timeoutMs?: number }): Promise<ExecResult>;
+  exec(
+    namespace: string,
+    pod: string,
+    command: readonly string[],
+    options?: { container?: string; timeoutMs?: number },
+  ): Promise<ExecResult>;
   close(): void;
 }
