@@ -1,3 +1,7 @@
+import { execa } from 'execa';
+import { messageOf } from '../runtime/errors.ts';
+import type { Logger } from '../runtime/logger.ts';
+
 /** How one program run is limited and fed. */
 export interface RunOptions {
   readonly stdin?: string;
@@ -17,4 +21,117 @@ export interface RunResult {
 /** Runs programs without a shell, LC_ALL=C, every run debug-logged in pasteable form. Rejects with CommandError. */
 export interface CommandRunner {
   run(file: string, args: readonly string[], options?: RunOptions): Promise<RunResult>;
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+const MAX_BUFFER_BYTES = 256 * 1024 * 1024;
+
+/** A program that could not be started, ran too long or left with an exit code that was not expected. */
+export class CommandError extends Error {
+  override readonly name: string = 'CommandError';
+  readonly file: string;
+  readonly args: readonly string[];
+  /** Undefined when the program was not there, was killed or timed out. */
+  readonly exitCode: number | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+  constructor(
+    file: string,
+    args: readonly string[],
+    run: { readonly exitCode?: number; readonly stdout: string; readonly stderr: string },
+    reason?: string,
+  ) {
+    const code = run.exitCode === undefined ? '' : ` (exit code ${run.exitCode})`;
+    const why = reason ?? firstLine(run.stderr) ?? firstLine(run.stdout) ?? 'failed';
+    super(`${formatCommand(file, args)}: ${why}${code}`);
+    this.file = file;
+    this.args = args;
+    this.exitCode = run.exitCode;
+    this.stdout = run.stdout;
+    this.stderr = run.stderr;
+  }
+}
+
+function firstLine(text: string): string | undefined {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .find((line) => line !== '');
+}
+
+/** A command line that can be pasted into a POSIX shell. */
+export function formatCommand(file: string, args: readonly string[]): string {
+  return [file, ...args]
+    .map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`))
+    .join(' ');
+}
+
+interface Finished {
+  readonly exitCode?: number | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly timedOut: boolean;
+  readonly isCanceled: boolean;
+  readonly shortMessage?: string | undefined;
+  readonly code?: string | undefined;
+}
+
+function failureReason(file: string, finished: Finished, timeoutMs: number): string | undefined {
+  if (finished.timedOut) return `not finished after ${timeoutMs} ms, killed`;
+  if (finished.isCanceled) return 'cancelled';
+  if (finished.code === 'ENOENT') return `program ${file} not found`;
+  return finished.exitCode === undefined ? finished.shortMessage : undefined;
+}
+
+async function execute(
+  program: string,
+  args: readonly string[],
+  options: RunOptions,
+  timeoutMs: number,
+): Promise<Finished> {
+  return execa(program, args, {
+    env: { LC_ALL: 'C' },
+    input: options.stdin ?? '',
+    maxBuffer: MAX_BUFFER_BYTES,
+    reject: false,
+    stripFinalNewline: false,
+    timeout: timeoutMs,
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+  });
+}
+
+function logRun(logger: Logger, command: string, options: RunOptions, run: Finished, durationMs: number): void {
+  logger.debug('command', {
+    command,
+    ...(options.stdin === undefined ? {} : { stdinBytes: options.stdin.length }),
+    exitCode: run.exitCode,
+    durationMs: Math.round(durationMs),
+    ...(run.stderr === '' ? {} : { stderr: run.stderr.slice(0, 500) }),
+  });
+}
+
+/**
+ * A runner on this machine. `namespace` names a network namespace (`ip netns`) that every program runs in; tests use
+ * it, the daemons run where they are.
+ */
+export function createRunner(dependencies: { readonly logger: Logger; readonly namespace?: string }): CommandRunner {
+  const { logger, namespace } = dependencies;
+  const prefix = namespace === undefined ? [] : ['ip', 'netns', 'exec', namespace];
+  const run = async (file: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> => {
+    const [program = file, ...rest] = [...prefix, file, ...args];
+    const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    const startedMs = performance.now();
+    const finished = await execute(program, rest, options, timeoutMs);
+    logRun(logger, formatCommand(program, rest), options, finished, performance.now() - startedMs);
+    const { exitCode, stdout, stderr } = finished;
+    if (exitCode !== undefined && (options.okExitCodes ?? [0]).includes(exitCode)) return { exitCode, stdout, stderr };
+    const outcome = exitCode === undefined ? { stdout, stderr } : { exitCode, stdout, stderr };
+    throw new CommandError(file, args, outcome, failureReason(program, finished, timeoutMs));
+  };
+  return { run };
+}
+
+/** What went wrong, for a status or a log: the tool's own words when a tool said them. */
+export function describeFailure(error: unknown): string {
+  return error instanceof CommandError ? (firstLine(error.stderr) ?? error.message) : messageOf(error);
 }

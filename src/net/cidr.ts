@@ -1,0 +1,111 @@
+import ipaddr from 'ipaddr.js';
+
+/** A parsed prefix; `base` is the network address (host bits masked away) as a number. */
+export interface Cidr {
+  readonly family: 4 | 6;
+  readonly base: bigint;
+  readonly prefixLength: number;
+}
+
+interface Parsed {
+  readonly family: 4 | 6;
+  readonly value: bigint;
+}
+
+const IPV4 = /^(?:\d{1,3}\.){3}\d{1,3}$/;
+
+function bitsOf(family: 4 | 6): number {
+  return family === 4 ? 32 : 128;
+}
+
+function parseIpv4(text: string): Parsed | undefined {
+  let value = 0;
+  for (const part of text.split('.')) {
+    const octet = Number(part);
+    if (octet > 255 || (part.length > 1 && part.startsWith('0'))) return undefined;
+    value = value * 256 + octet;
+  }
+  return { family: 4, value: BigInt(value) };
+}
+
+function parseAddress(text: string): Parsed | undefined {
+  if (IPV4.test(text)) return parseIpv4(text);
+  if (!text.includes(':') || text.includes('%') || !ipaddr.IPv6.isValid(text)) return undefined;
+  const value = ipaddr.IPv6.parse(text).parts.reduce((sum, part) => (sum << 16n) | BigInt(part), 0n);
+  return { family: 6, value };
+}
+
+function renderAddress(family: 4 | 6, value: bigint): string {
+  if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => String((value >> shift) & 255n)).join('.');
+  const parts = Array.from({ length: 8 }, (_, index) => Number((value >> BigInt(16 * (7 - index))) & 0xffffn));
+  return new ipaddr.IPv6(parts).toRFC5952String();
+}
+
+function mask(parsed: Parsed, prefixLength: number): bigint {
+  const hostBits = BigInt(bitsOf(parsed.family) - prefixLength);
+  return (parsed.value >> hostBits) << hostBits;
+}
+
+/** Parses `address/length`, host bits are masked away; undefined for anything else, also for a bare address. */
+export function parseCidr(text: string): Cidr | undefined {
+  const match = /^([^/]+)\/(\d{1,3})$/.exec(text);
+  if (match === null) return undefined;
+  const parsed = parseAddress(match[1] ?? '');
+  const prefixLength = Number(match[2]);
+  if (parsed === undefined || prefixLength > bitsOf(parsed.family)) return undefined;
+  return { family: parsed.family, base: mask(parsed, prefixLength), prefixLength };
+}
+
+/** The text form of a parsed prefix, e.g. 10.0.0.0/8. */
+export function formatCidr(cidr: Cidr): string {
+  return `${renderAddress(cidr.family, cidr.base)}/${cidr.prefixLength}`;
+}
+
+/** The one text form of a prefix (host bits masked, IPv6 per RFC 5952); undefined when it is not a prefix. */
+export function canonicalCidr(text: string): string | undefined {
+  const cidr = parseCidr(text);
+  return cidr === undefined ? undefined : formatCidr(cidr);
+}
+
+/** A prefix, or an address as the prefix that holds only it. */
+function parseCidrOrAddress(text: string): Cidr | undefined {
+  return parseCidr(text) ?? (isIpAddress(text) ? parseCidr(`${text}/${bitsOf(ipFamily(text))}`) : undefined);
+}
+
+/** Whether `inner` (a prefix or an address) lies wholly inside `outer`; false for junk and for mixed families. */
+export function cidrContains(outer: string, inner: string): boolean {
+  const out = parseCidr(outer);
+  const into = parseCidrOrAddress(inner);
+  if (out === undefined || into === undefined || out.family !== into.family) return false;
+  if (into.prefixLength < out.prefixLength) return false;
+  return mask({ family: into.family, value: into.base }, out.prefixLength) === out.base;
+}
+
+/** Whether two prefixes share an address; false for junk and for mixed families. */
+export function cidrsOverlap(a: string, b: string): boolean {
+  return cidrContains(a, b) || cidrContains(b, a);
+}
+
+/** Whether the text is an IPv4 address in four decimal parts or an IPv6 address without a zone. */
+export function isIpAddress(text: string): boolean {
+  return parseAddress(text) !== undefined;
+}
+
+/** The family of an address or prefix; 4 for junk. */
+export function ipFamily(text: string): 4 | 6 {
+  return text.includes(':') ? 6 : 4;
+}
+
+/** The one text form of an address; undefined for junk. */
+export function canonicalAddress(text: string): string | undefined {
+  const parsed = parseAddress(text);
+  return parsed === undefined ? undefined : renderAddress(parsed.family, parsed.value);
+}
+
+/** The first usable address of a prefix: the one after the network address, or its only one. Undefined for junk. */
+export function firstAddress(cidr: string): string | undefined {
+  const parsed = parseCidr(cidr);
+  if (parsed === undefined) return undefined;
+  const offset = parsed.prefixLength >= bitsOf(parsed.family) - 1 ? 0n : 1n;
+  return renderAddress(parsed.family, parsed.base + offset);
+}

@@ -1,0 +1,58 @@
+import { describe, expect, test } from '@jest/globals';
+import { CommandError, createRunner, formatCommand } from '../../src/host/command.ts';
+import type { LogFields, Logger } from '../../src/runtime/logger.ts';
+
+function recordingLogger(lines: LogFields[]): Logger {
+  const logger: Logger = {
+    error: () => undefined,
+    warn: () => undefined,
+    info: () => undefined,
+    debug: (_message, fields) => void lines.push(fields ?? {}),
+    with: () => logger,
+  };
+  return logger;
+}
+
+describe('createRunner', () => {
+  const lines: LogFields[] = [];
+  const runner = createRunner({ logger: recordingLogger(lines) });
+
+  test('feeds stdin and returns both streams as they were', async () => {
+    const result = await runner.run('sh', ['-c', 'cat; echo oops >&2'], { stdin: 'hello\n' });
+    expect(result).toEqual({ exitCode: 0, stdout: 'hello\n', stderr: 'oops\n' });
+  });
+
+  test('rejects with what the tool said', async () => {
+    const failure = await runner
+      .run('sh', ['-c', 'echo out; echo bad thing >&2; exit 3'])
+      .catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(CommandError);
+    expect(failure).toMatchObject({ exitCode: 3, stdout: 'out\n', stderr: 'bad thing\n' });
+    expect((failure as Error).message).toBe("sh -c 'echo out; echo bad thing >&2; exit 3': bad thing (exit code 3)");
+  });
+
+  test('an expected exit code does not reject', async () => {
+    expect(await runner.run('sh', ['-c', 'exit 2'], { okExitCodes: [0, 2] })).toMatchObject({ exitCode: 2 });
+  });
+
+  test('a missing program and a run that takes too long say so', async () => {
+    await expect(runner.run('no-such-program', [])).rejects.toThrow('program no-such-program not found');
+    await expect(runner.run('sleep', ['60'], { timeoutMs: 20 })).rejects.toThrow('not finished after 20 ms');
+  });
+
+  test('an aborted run is killed', async () => {
+    const controller = new AbortController();
+    const run = runner.run('sleep', ['60'], { signal: controller.signal });
+    controller.abort();
+    await expect(run).rejects.toThrow('cancelled');
+  });
+
+  test('speaks the C locale and logs a line that can be pasted', async () => {
+    expect((await runner.run('sh', ['-c', 'echo $LC_ALL'])).stdout).toBe('C\n');
+    expect(lines.at(-1)?.['command']).toBe("sh -c 'echo $LC_ALL'");
+  });
+});
+
+test('formatCommand quotes what a shell would read', () => {
+  expect(formatCommand('nft', ['add', "it's", '', 'a/b.c'])).toBe(`nft add 'it'\\''s' '' a/b.c`);
+});
