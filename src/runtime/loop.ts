@@ -1,0 +1,87 @@
+import { Backoff, jittered, type BackoffOptions } from './backoff.ts';
+import { systemClock, type Clock } from './clock.ts';
+import type { Logger } from './logger.ts';
+
+export interface ReconcileLoopOptions {
+  readonly name: string;
+  /** Looks at everything anew and makes it so; rejects when something is left to do. */
+  readonly reconcile: (signal: AbortSignal) => Promise<void>;
+  readonly logger: Logger;
+  /** Longest time between two looks, spread by 10 %; default 60 000. */
+  readonly resyncMs?: number;
+  /** Time a trigger waits for others to join it; default 0 (the next turn of the event loop). */
+  readonly settleMs?: number;
+  readonly backoff?: BackoffOptions;
+  readonly clock?: Clock;
+}
+
+/**
+ * Runs one reconcile function again on every trigger, after failures, and on a timer.
+ *
+ * INVARIANTS:
+ * - single flight: `reconcile` never runs twice at a time;
+ * - no lost trigger: a trigger that arrives while `reconcile` runs leads to one more run that starts afterwards;
+ * - coalesced: any number of triggers before a run lead to one run;
+ * - after a failure the next run waits for the back-off; a trigger does not shorten it, so that a broken
+ *   dependency is not hammered by a chatty watch. A success resets the back-off;
+ * - once the signal is aborted no run starts; `run` resolves after the one in flight has ended.
+ */
+export class ReconcileLoop {
+  readonly #options: ReconcileLoopOptions;
+  readonly #clock: Clock;
+  readonly #backoff: Backoff;
+  #triggered = true;
+  #wake: AbortController = new AbortController();
+
+  constructor(options: ReconcileLoopOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#backoff = new Backoff(options.backoff);
+  }
+
+  /** Asks for a look soon; cheap, may be called at any time and from any listener. */
+  trigger(): void {
+    this.#triggered = true;
+    this.#wake.abort();
+  }
+
+  /** Runs until the signal is aborted; never rejects. The first look comes at once. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#awaitTrigger(signal);
+      if (signal.aborted) return;
+      this.#triggered = false;
+      const failure = await this.#attempt(signal);
+      if (signal.aborted) return;
+      if (failure === undefined) {
+        this.#backoff.reset();
+      } else {
+        const retryMs = Math.round(this.#backoff.nextMs());
+        const { name, logger } = this.#options;
+        logger.warn('reconcile failed, trying again', { loop: name, retryMs, error: failure });
+        await this.#clock.sleep(retryMs, signal);
+        this.#triggered = true;
+      }
+    }
+  }
+
+  async #awaitTrigger(signal: AbortSignal): Promise<void> {
+    if (!this.#triggered) {
+      this.#wake = new AbortController();
+      const resyncMs = this.#options.resyncMs ?? 60_000;
+      await this.#clock.sleep(jittered(resyncMs * 0.9, resyncMs), AbortSignal.any([signal, this.#wake.signal]));
+    }
+    const settleMs = this.#options.settleMs ?? 0;
+    if (settleMs > 0) await this.#clock.sleep(settleMs, signal);
+    else await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  async #attempt(signal: AbortSignal): Promise<Error | undefined> {
+    try {
+      await this.#options.reconcile(signal);
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error));
+    }
+  }
+}
