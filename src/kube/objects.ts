@@ -1,18 +1,10 @@
 /** The built-in kinds we read, as raw JSON: only the fields we use; dates are strings. */
 import type { KubeObject } from './client.ts';
-import type { PodSpec } from './pods.ts';
+import type { Condition, PodSpec } from './pods.ts';
 
 export type * from './pods.ts';
 
 type StringMap = Readonly<Record<string, string>>;
-
-export interface Condition {
-  readonly type: string;
-  readonly status: 'True' | 'False' | 'Unknown';
-  readonly reason?: string;
-  readonly message?: string;
-  readonly lastTransitionTime?: string;
-}
 
 export interface LabelSelector {
   readonly matchLabels?: StringMap;

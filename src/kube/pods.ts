@@ -1,8 +1,15 @@
 /** Pods and what they are made of, as raw JSON: only the fields we use; dates are strings. */
 import type { KubeObject } from './client.ts';
-import type { Condition } from './objects.ts';
 
 type StringMap = Readonly<Record<string, string>>;
+
+export interface Condition {
+  readonly type: string;
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason?: string;
+  readonly message?: string;
+  readonly lastTransitionTime?: string;
+}
 
 export interface EnvVar {
   readonly name: string;
