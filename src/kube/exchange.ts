@@ -13,6 +13,8 @@ export interface ServerOptions {
   readonly tlsServerName?: string | undefined;
   /** Connect to this unix socket; the server's URL gives protocol and path only. */
   readonly socketPath?: string | undefined;
+  /** HTTP proxy (`http://host:port`) that a tunnel to the server is opened through (CONNECT); a kubeconfig's proxy-url. */
+  readonly proxyUrl?: string | undefined;
   /** Default 30 000; does not limit watches. */
   readonly requestTimeoutMs?: number | undefined;
   /** Where these options come from, for messages: "context east". */

@@ -2,6 +2,7 @@ import type { ExecResult } from './client.ts';
 import type { Credentials } from './credentials.ts';
 import { KubeApiError, KubeConnectionError, type KubeStatus } from './errors.ts';
 import { reasonOf, tlsSettings, type ServerOptions } from './exchange.ts';
+import { connectionPool } from './transport.ts';
 
 /** What to run where. */
 export interface ExecCall {
@@ -34,6 +35,7 @@ export async function execInPod(options: ServerOptions, credentials: Credentials
   const socket = new WebSocket(`${webSocketBase(options)}${path}?${query.toString()}`, [PROTOCOL], {
     headers: await credentials.headers(),
     handshakeTimeout: options.requestTimeoutMs ?? 30_000,
+    ...(options.proxyUrl === undefined ? {} : { agent: connectionPool(options, 1) }),
     ...tlsSettings(options),
   });
   const output: [Buffer[], Buffer[], Buffer[], Buffer[]] = [[], [], [], []];

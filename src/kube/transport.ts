@@ -36,9 +36,8 @@ const MAX_RETRIES = 4;
  * server asks to come back later (429 with Retry-After), and once with fresh credentials after 401.
  */
 export function createTransport(options: TransportOptions, credentials: Credentials): Transport {
-  const secure = new URL(options.server).protocol === 'https:';
-  const shortLived = poolOf(secure, 16);
-  const streams = poolOf(secure, Number.POSITIVE_INFINITY);
+  const shortLived = connectionPool(options, 16);
+  const streams = connectionPool(options, Number.POSITIVE_INFINITY);
   const clock = options.clock ?? systemClock;
   const open = async (call: HttpCall): Promise<IncomingMessage> => {
     const mayRetry = retryPolicy(call, credentials, clock);
@@ -62,9 +61,12 @@ export function createTransport(options: TransportOptions, credentials: Credenti
   };
 }
 
-function poolOf(secure: boolean, maxSockets: number): HttpAgent {
-  const settings = { keepAlive: true, keepAliveMsecs: 15_000, maxSockets, scheduling: 'lifo' as const };
-  return secure ? new HttpsAgent(settings) : new HttpAgent(settings);
+/** Kept-alive connections to one server, through its proxy when it has one. */
+export function connectionPool(options: Pick<ServerOptions, 'server' | 'proxyUrl'>, maxSockets: number): HttpAgent {
+  const { proxyUrl } = options;
+  const proxyEnv = proxyUrl === undefined ? {} : { proxyEnv: { HTTPS_PROXY: proxyUrl, HTTP_PROXY: proxyUrl } };
+  const settings = { keepAlive: true, keepAliveMsecs: 15_000, maxSockets, scheduling: 'lifo' as const, ...proxyEnv };
+  return new URL(options.server).protocol === 'https:' ? new HttpsAgent(settings) : new HttpAgent(settings);
 }
 
 /** Says after a failure whether to send the call again, having waited as long as the server asked for. */
