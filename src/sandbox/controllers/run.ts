@@ -1,0 +1,89 @@
+import type { KubeClient, KubeObject, ResourceType } from '../../kube/client.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import { createStore } from '../../kube/store.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import { ReconcileLoop } from '../../runtime/loop.ts';
+import type { ClusterStores, Controller, ControllerContext } from './controller.ts';
+import { endpointSliceController } from './endpointslices.ts';
+import { nodeLifecycleController, podGarbageController } from './nodes.ts';
+import { scheduler } from './scheduler.ts';
+import { daemonSetController, deploymentController, replicaSetController } from './workloads.ts';
+
+/** The controllers every control plane needs besides its API server. */
+export const CORE_CONTROLLERS: readonly Controller[] = [
+  scheduler,
+  daemonSetController,
+  deploymentController,
+  replicaSetController,
+  endpointSliceController,
+  nodeLifecycleController,
+  podGarbageController,
+];
+
+export interface ControllersOptions {
+  readonly client: KubeClient;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Silence after which a node counts as lost. */
+  readonly nodeGraceMs: number;
+  readonly controllers?: readonly Controller[];
+}
+
+const STORE_NAMES: readonly (keyof ClusterStores)[] = [
+  'nodes',
+  'pods',
+  'services',
+  'endpointSlices',
+  'daemonSets',
+  'deployments',
+  'replicaSets',
+  'nodeLeases',
+];
+
+function createStores({ client, logger, clock }: ControllersOptions): ClusterStores {
+  const store = <T extends KubeObject>(type: ResourceType, namespace?: string) =>
+    createStore<T>(client, type, { logger, clock, ...(namespace === undefined ? {} : { namespace }) });
+  return {
+    nodes: store(RESOURCES.nodes),
+    pods: store(RESOURCES.pods),
+    services: store(RESOURCES.services),
+    endpointSlices: store(RESOURCES.endpointSlices),
+    daemonSets: store(RESOURCES.daemonSets),
+    deployments: store(RESOURCES.deployments),
+    replicaSets: store(RESOURCES.replicaSets),
+    nodeLeases: store(RESOURCES.leases, 'kube-node-lease'),
+  };
+}
+
+/** Runs controllers until the signal is aborted; none acts before every cache is complete. Never rejects. */
+export async function runControllers(options: ControllersOptions, signal: AbortSignal): Promise<void> {
+  const stores = createStores(options);
+  const { client, clock, nodeGraceMs } = options;
+  const synced = (): boolean => STORE_NAMES.every((name) => stores[name].synced);
+  const loops = (options.controllers ?? CORE_CONTROLLERS).map((controller) => {
+    const logger = options.logger.with({ controller: controller.name });
+    const context: ControllerContext = { client, stores, logger, now: () => clock.now(), nodeGraceMs };
+    const loop = new ReconcileLoop({
+      name: controller.name,
+      logger,
+      clock,
+      reconcile: async (inner) => {
+        if (synced()) await controller.reconcile(context, inner);
+      },
+      ...(controller.resyncMs === undefined ? {} : { resyncMs: controller.resyncMs }),
+      backoff: { initialMs: 100, maxMs: 5000 },
+    });
+    for (const name of controller.watches) stores[name].onChange(() => loop.trigger());
+    return loop;
+  });
+  let complete = false;
+  for (const name of STORE_NAMES) {
+    stores[name].onChange(() => {
+      if (complete || !synced()) return;
+      complete = true;
+      for (const loop of loops) loop.trigger();
+    });
+  }
+  await Promise.all([...STORE_NAMES.map((name) => stores[name].run(signal)), ...loops.map((loop) => loop.run(signal))]);
+}
