@@ -76,9 +76,7 @@ function parseCidrOrAddress(text: string): Cidr | undefined {
 export function cidrContains(outer: string, inner: string): boolean {
   const out = parseCidr(outer);
   const into = parseCidrOrAddress(inner);
-  if (out === undefined || into === undefined || out.family !== into.family) return false;
-  if (into.prefixLength < out.prefixLength) return false;
-  return mask({ family: into.family, value: into.base }, out.prefixLength) === out.base;
+  return out !== undefined && into !== undefined && covers(out, into);
 }
 
 /** Whether two prefixes share an address; false for junk and for mixed families. */
@@ -108,4 +106,31 @@ export function firstAddress(cidr: string): string | undefined {
   if (parsed === undefined) return undefined;
   const offset = parsed.prefixLength >= bitsOf(parsed.family) - 1 ? 0n : 1n;
   return renderAddress(parsed.family, parsed.base + offset);
+}
+
+/**
+ * The prefixes in canonical form and numeric order, without those another one covers; bare addresses count as their
+ * own prefix, junk is left out.
+ */
+export function minimalCidrs(texts: readonly string[]): readonly string[] {
+  const cidrs = texts.map(parseCidrOrAddress).filter((cidr) => cidr !== undefined);
+  const sorted = cidrs.toSorted(compareCidrs);
+  const kept: Cidr[] = [];
+  for (const cidr of sorted) {
+    const last = kept.at(-1);
+    if (last === undefined || !covers(last, cidr)) kept.push(cidr);
+  }
+  return kept.map(formatCidr);
+}
+
+function covers(outer: Cidr, inner: Cidr): boolean {
+  if (outer.family !== inner.family || inner.prefixLength < outer.prefixLength) return false;
+  return mask({ family: inner.family, value: inner.base }, outer.prefixLength) === outer.base;
+}
+
+/** Order of prefixes: family, network address, shorter first. */
+function compareCidrs(a: Cidr, b: Cidr): number {
+  if (a.family !== b.family) return a.family - b.family;
+  if (a.base !== b.base) return a.base < b.base ? -1 : 1;
+  return a.prefixLength - b.prefixLength;
 }

@@ -1,0 +1,201 @@
+import { canonicalAddress, canonicalCidr, cidrsOverlap, isIpAddress } from './cidr.ts';
+import type { NetworkPlan, PlanStep } from './plan.ts';
+import { diffRuleset } from './ruleset.ts';
+import type {
+  AddressState,
+  LinkState,
+  NeighbourState,
+  NetworkState,
+  RouteState,
+  RuleState,
+  SysctlState,
+} from './state.ts';
+
+export { describePlan } from './plan.ts';
+export type { NetworkPlan, PlanStep } from './plan.ts';
+
+function canonicalPrefix(text: string): string {
+  if (text === 'default') return '0.0.0.0/0';
+  if (isIpAddress(text)) return canonicalCidr(`${text}/${text.includes(':') ? 128 : 32}`) ?? text;
+  return canonicalCidr(text) ?? text;
+}
+
+function routeKey(route: RouteState): string {
+  return `${route.table} ${canonicalPrefix(route.destination)} ${route.metric ?? 0}`;
+}
+
+function routeScope(route: RouteState): string {
+  const unicast = route.type === undefined || route.type === 'unicast';
+  return route.scope ?? (unicast && route.via === undefined ? 'link' : 'global');
+}
+
+/** Everything that makes two routes with one key different. */
+function routeText(route: RouteState): string {
+  const via = route.via === undefined ? '' : canonicalAddress(route.via);
+  const source = route.source === undefined ? '' : canonicalAddress(route.source);
+  const flags = [route.mtuBytes ?? '', route.onlink ?? false, route.type ?? 'unicast', routeScope(route)];
+  return [routeKey(route), route.link, via, source, ...flags].join(' ');
+}
+
+function ruleText(rule: RuleState): string {
+  const prefix = (text: string | undefined): string => (text === undefined ? 'all' : canonicalPrefix(text));
+  return [rule.priority, rule.table, prefix(rule.from), prefix(rule.to), rule.fwmark].join(' ');
+}
+
+function addressText(address: AddressState): string {
+  const [text = '', length = ''] = address.address.split('/');
+  return `${address.link} ${canonicalAddress(text) ?? text}/${length}`;
+}
+
+function neighbourText(neighbour: NeighbourState): string {
+  return `${neighbour.link} ${neighbour.mac.toLowerCase()} ${canonicalAddress(neighbour.remote) ?? neighbour.remote}`;
+}
+
+interface Difference<T> {
+  readonly added: readonly T[];
+  readonly removed: readonly T[];
+}
+
+/** Compares by text; a second observed copy of the same thing counts as one too many. */
+function diffByText<T>(wanted: readonly T[], observed: readonly T[], textOf: (item: T) => string): Difference<T> {
+  const wants = new Map(wanted.map((item) => [textOf(item), item]));
+  const seen = new Set<string>();
+  const removed: T[] = [];
+  for (const item of observed) {
+    const text = textOf(item);
+    if (!wants.has(text) || seen.has(text)) removed.push(item);
+    seen.add(text);
+  }
+  return { added: [...wants].filter(([text]) => !seen.has(text)).map(([, item]) => item), removed };
+}
+
+/** Whether the link cannot be changed into the wanted one in place. */
+function needsRecreation(wanted: LinkState, observed: LinkState): boolean {
+  if (wanted.kind !== observed.kind) return true;
+  if (wanted.vxlan === undefined) return false;
+  const { vni, udpPort, local, device, learning } = wanted.vxlan;
+  const seen = observed.vxlan;
+  const sameDevice = device === undefined || device === seen?.device;
+  return (
+    vni !== seen?.vni || udpPort !== seen.udpPort || local !== seen.local || learning !== seen.learning || !sameDevice
+  );
+}
+
+interface LinkDifference {
+  readonly first: readonly PlanStep[];
+  readonly last: readonly PlanStep[];
+  /** Links whose addresses, FDB, sysctls and routes are gone when the first steps are done. */
+  readonly emptied: ReadonlySet<string>;
+  /** Observed links that are not wanted; what is on them goes with them. */
+  readonly unwanted: ReadonlySet<string>;
+}
+
+function diffLinks(wanted: readonly LinkState[], observed: readonly LinkState[]): LinkDifference {
+  const seen = new Map(observed.map((link) => [link.name, link]));
+  const names = new Set(wanted.map((link) => link.name));
+  const first: PlanStep[] = [];
+  const emptied = new Set<string>();
+  for (const link of wanted) {
+    const old = seen.get(link.name);
+    if (old !== undefined && !needsRecreation(link, old)) {
+      if (old.mtuBytes !== link.mtuBytes || old.up !== link.up) first.push({ action: 'setLink', link });
+      continue;
+    }
+    emptied.add(link.name);
+    if (old !== undefined) first.push({ action: 'removeLink', link: old });
+    first.push({ action: 'addLink', link });
+  }
+  const leftovers = observed.filter((link) => !names.has(link.name));
+  const last = leftovers.map((link): PlanStep => ({ action: 'removeLink', link }));
+  return { first, last, emptied, unwanted: new Set(leftovers.map((link) => link.name)) };
+}
+
+interface AddressDifference {
+  readonly first: readonly PlanStep[];
+  readonly last: readonly PlanStep[];
+  /** Links that lose an address before they get the new one; routes over them are set again. */
+  readonly disturbed: ReadonlySet<string>;
+}
+
+/**
+ * A new address goes in before the old one goes out, except inside one subnet: there the kernel would drop the new,
+ * secondary one together with the old.
+ */
+function diffAddresses(wanted: readonly AddressState[], observed: readonly AddressState[]): AddressDifference {
+  const { added, removed } = diffByText(wanted, observed, addressText);
+  const clashes = (old: AddressState): boolean =>
+    added.some((item) => item.link === old.link && cidrsOverlap(item.address, old.address));
+  const early = removed.filter(clashes);
+  const late = removed.filter((item) => !clashes(item));
+  const remove = (address: AddressState): PlanStep => ({ action: 'removeAddress', address });
+  const add = (address: AddressState): PlanStep => ({ action: 'addAddress', address });
+  return {
+    first: [...early.map(remove), ...added.map(add)],
+    last: late.map(remove),
+    disturbed: new Set(early.map((item) => item.link)),
+  };
+}
+
+function diffSysctls(
+  wanted: readonly SysctlState[],
+  observed: readonly SysctlState[],
+  emptied: ReadonlySet<string>,
+): readonly PlanStep[] {
+  const fresh = [...emptied].map((name) => `.conf.${name.replaceAll('.', '/')}.`);
+  const current = observed.filter((sysctl) => !fresh.some((part) => sysctl.key.includes(part)));
+  const values = new Map(current.map((sysctl) => [sysctl.key, sysctl.value]));
+  return wanted
+    .filter((sysctl) => values.get(sysctl.key) !== sysctl.value)
+    .map((sysctl): PlanStep => ({ action: 'setSysctl', sysctl, from: values.get(sysctl.key) }));
+}
+
+function diffRoutes(
+  wanted: readonly RouteState[],
+  observed: readonly RouteState[],
+  disturbed: ReadonlySet<string>,
+): { readonly first: readonly PlanStep[]; readonly last: readonly PlanStep[] } {
+  const wants = new Map(wanted.map((route) => [routeKey(route), route]));
+  const seen = new Map<string, RouteState>();
+  const last: PlanStep[] = [];
+  for (const route of observed) {
+    const key = routeKey(route);
+    if (!wants.has(key) || seen.has(key)) last.push({ action: 'removeRoute', route });
+    else seen.set(key, route);
+  }
+  const first: PlanStep[] = [];
+  for (const [key, route] of wants) {
+    const old = seen.get(key);
+    if (old === undefined) first.push({ action: 'addRoute', route });
+    else if (routeText(old) !== routeText(route) || disturbed.has(old.link ?? ''))
+      first.push({ action: 'replaceRoute', route });
+  }
+  return { first, last };
+}
+
+/**
+ * The steps from `observed` to `desired`: links, addresses, sysctls, FDB, rules, routes, then the nft table, then
+ * removals in reverse. Routes are replaced in place, never removed and added. [] when both are equal.
+ */
+export function diffNetwork(desired: NetworkState, observed: NetworkState): NetworkPlan {
+  const links = diffLinks(desired.links, observed.links);
+  const stays = (item: { readonly link: string }): boolean =>
+    !links.emptied.has(item.link) && !links.unwanted.has(item.link);
+  const addresses = diffAddresses(desired.addresses, observed.addresses.filter(stays));
+  const fdb = diffByText(desired.neighbours, observed.neighbours.filter(stays), neighbourText);
+  const rules = diffByText(desired.rules, observed.rules, ruleText);
+  const routes = diffRoutes(desired.routes, observed.routes, new Set([...links.emptied, ...addresses.disturbed]));
+  return [
+    ...links.first,
+    ...addresses.first,
+    ...diffSysctls(desired.sysctls, observed.sysctls, links.emptied),
+    ...fdb.added.map((neighbour): PlanStep => ({ action: 'addNeighbour', neighbour })),
+    ...rules.added.map((rule): PlanStep => ({ action: 'addRule', rule })),
+    ...routes.first,
+    ...diffRuleset(desired.ruleset, observed.ruleset),
+    ...routes.last,
+    ...rules.removed.map((rule): PlanStep => ({ action: 'removeRule', rule })),
+    ...fdb.removed.map((neighbour): PlanStep => ({ action: 'removeNeighbour', neighbour })),
+    ...addresses.last,
+    ...links.last,
+  ];
+}
