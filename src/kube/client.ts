@@ -41,6 +41,7 @@ export interface KubeObject {
 }
 
 export interface ListOptions {
+  /** Without it: all namespaces. */
   readonly namespace?: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
@@ -55,12 +56,15 @@ export interface ListResult<T> {
 }
 
 export interface WatchOptions {
+  /** Without it: all namespaces. */
   readonly namespace?: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
   readonly resourceVersion?: string;
   readonly timeoutSeconds?: number;
   readonly signal?: AbortSignal;
+  /** Called once the server has accepted the request, before any event. */
+  readonly onOpen?: () => void;
 }
 
 export interface WatchEvent<T> {

@@ -38,7 +38,7 @@ export function createHttpsClient(options: HttpsClientOptions): KubeClient {
   return {
     server: options.server,
     ...objects,
-    watch: (type, watchOptions) => readWatch(transport, watchCall(type, watchOptions)),
+    watch: (type, watchOptions) => readWatch(transport, watchCall(type, watchOptions), watchOptions.onOpen),
     request: (method, path, body, signal) => json({ method, path, body, signal }),
     logs: (namespace, pod, logOptions) => readLogs(transport, namespace, pod, logOptions ?? {}),
     exec: async (namespace, pod, command, execOptions): Promise<ExecResult> => {

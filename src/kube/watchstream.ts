@@ -10,9 +10,11 @@ import type { Transport } from './transport.ts';
 export async function* readWatch<T extends KubeObject>(
   transport: Transport,
   call: HttpCall,
+  onOpen?: () => void,
 ): AsyncGenerator<WatchEvent<T>> {
   try {
     const response = await transport.open(call);
+    onOpen?.();
     try {
       for await (const line of splitLines(response.setEncoding('utf8'))) yield parseEvent<T>(line);
     } catch (error) {

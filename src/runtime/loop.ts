@@ -1,3 +1,4 @@
+import { withAbort } from './abort.ts';
 import { Backoff, jittered, type BackoffOptions } from './backoff.ts';
 import { systemClock, type Clock } from './clock.ts';
 import type { Logger } from './logger.ts';
@@ -31,7 +32,7 @@ export class ReconcileLoop {
   readonly #clock: Clock;
   readonly #backoff: Backoff;
   #triggered = true;
-  #wake: AbortController = new AbortController();
+  #wake: () => void = () => undefined;
 
   constructor(options: ReconcileLoopOptions) {
     this.#options = options;
@@ -42,7 +43,7 @@ export class ReconcileLoop {
   /** Asks for a look soon; cheap, may be called at any time and from any listener. */
   trigger(): void {
     this.#triggered = true;
-    this.#wake.abort();
+    this.#wake();
   }
 
   /** Runs until the signal is aborted; never rejects. The first look comes at once. */
@@ -67,9 +68,11 @@ export class ReconcileLoop {
 
   async #awaitTrigger(signal: AbortSignal): Promise<void> {
     if (!this.#triggered) {
-      this.#wake = new AbortController();
       const resyncMs = this.#options.resyncMs ?? 60_000;
-      await this.#clock.sleep(jittered(resyncMs * 0.9, resyncMs), AbortSignal.any([signal, this.#wake.signal]));
+      await withAbort(signal, (sleep) => {
+        this.#wake = () => sleep.abort();
+        return this.#clock.sleep(jittered(resyncMs * 0.9, resyncMs), sleep.signal);
+      });
     }
     const settleMs = this.#options.settleMs ?? 0;
     if (settleMs > 0) await this.#clock.sleep(settleMs, signal);

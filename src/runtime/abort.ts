@@ -1,0 +1,19 @@
+/**
+ * Runs something with an abort controller of its own that is also aborted when `parent` is, and aborts it when the run
+ * has ended. Unlike AbortSignal.any it leaves nothing behind on a parent that lives as long as the process.
+ */
+export async function withAbort<T>(
+  parent: AbortSignal | undefined,
+  run: (controller: AbortController) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const forward = (): void => controller.abort(parent?.reason);
+  if (parent?.aborted === true) forward();
+  parent?.addEventListener('abort', forward);
+  try {
+    return await run(controller);
+  } finally {
+    parent?.removeEventListener('abort', forward);
+    controller.abort();
+  }
+}
