@@ -3,6 +3,7 @@ import { connect, type AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { writeFileAtomically } from './lifecycle/state.ts';
 
 /** Configuration of the loopback proxy of a sandbox. */
 export interface RelayConfig {
@@ -102,4 +103,16 @@ export async function startRelay(config: Pick<RelayConfig, 'port' | 'targets'>, 
         for (const client of clients) client.destroy();
       }),
   };
+}
+
+/** Runs the proxy until the signal is aborted. */
+export async function runRelay(config: RelayConfig, signal: AbortSignal, logger: Logger): Promise<void> {
+  const relay = await startRelay(config, logger);
+  writeFileAtomically(config.portFile, String(relay.port));
+  logger.info('proxy ready', { port: relay.port, targets: Object.keys(config.targets).join(',') });
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  await relay.close();
 }

@@ -11,13 +11,6 @@ export interface DaemonSetPlan {
   readonly status: Readonly<Record<string, number>>;
 }
 
-interface RollingUpdate {
-  readonly updateStrategy?: {
-    readonly type?: string;
-    readonly rollingUpdate?: { readonly maxUnavailable?: number | string };
-  };
-}
-
 interface NodeRow {
   readonly node: Node;
   /** A pod has to be started here when there is none. */
@@ -56,7 +49,7 @@ function newPod(daemonSet: DaemonSet, node: Node, revision: string): Pod {
 
 /** Old pods to remove now, so that never more than maxUnavailable nodes are without a ready pod because of it. */
 function outdatedPods(daemonSet: DaemonSet, rows: readonly NodeRow[], revision: string): readonly Pod[] {
-  const strategy = (daemonSet.spec as RollingUpdate).updateStrategy;
+  const strategy = daemonSet.spec.updateStrategy;
   if (strategy?.type === 'OnDelete') return [];
   const wanted = rows.filter((row) => row.wanted);
   const limit = Math.max(1, podCount(strategy?.rollingUpdate?.maxUnavailable, wanted.length, 1, 'up'));

@@ -77,36 +77,39 @@ function oldSizes(
   });
 }
 
-function conditionsOf(
-  deployment: RollingDeployment,
-  available: number,
-  complete: boolean,
-  now: string,
-): readonly Condition[] {
+function availability(deployment: RollingDeployment, available: number): Omit<Condition, 'lastTransitionTime'> {
   const wanted = deployment.spec.replicas ?? 1;
   const least = wanted - podCount(deployment.spec.strategy?.rollingUpdate?.maxUnavailable, wanted, '25%', 'down');
-  const enough = available >= least;
-  const first = withCondition(
-    deployment.status?.conditions,
-    {
-      type: 'Available',
-      status: enough ? 'True' : 'False',
-      reason: enough ? 'MinimumReplicasAvailable' : 'MinimumReplicasUnavailable',
-      message: `Deployment ${enough ? 'has' : 'does not have'} minimum availability.`,
-    },
-    now,
-  );
+  return available >= least
+    ? {
+        type: 'Available',
+        status: 'True',
+        reason: 'MinimumReplicasAvailable',
+        message: 'Deployment has minimum availability.',
+      }
+    : {
+        type: 'Available',
+        status: 'False',
+        reason: 'MinimumReplicasUnavailable',
+        message: 'Deployment does not have minimum availability.',
+      };
+}
+
+function progress(deployment: RollingDeployment, complete: boolean): Omit<Condition, 'lastTransitionTime'> {
   const name = deployment.metadata.name ?? '';
-  return withCondition(
-    first,
-    {
-      type: 'Progressing',
-      status: 'True',
-      reason: complete ? 'NewReplicaSetAvailable' : 'ReplicaSetUpdated',
-      message: complete ? `Deployment "${name}" has successfully progressed.` : `Deployment "${name}" is progressing.`,
-    },
-    now,
-  );
+  return complete
+    ? {
+        type: 'Progressing',
+        status: 'True',
+        reason: 'NewReplicaSetAvailable',
+        message: `Deployment "${name}" has successfully progressed.`,
+      }
+    : {
+        type: 'Progressing',
+        status: 'True',
+        reason: 'ReplicaSetUpdated',
+        message: `Deployment "${name}" is progressing.`,
+      };
 }
 
 function statusOf(
@@ -127,7 +130,11 @@ function statusOf(
     readyReplicas: sum(sets, (set) => set.status?.readyReplicas),
     availableReplicas: available,
     unavailableReplicas: Math.max(0, wanted - available),
-    conditions: conditionsOf(deployment, available, complete, now),
+    conditions: withCondition(
+      withCondition(deployment.status?.conditions, availability(deployment, available), now),
+      progress(deployment, complete),
+      now,
+    ),
   };
 }
 

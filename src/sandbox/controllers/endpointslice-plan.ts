@@ -1,7 +1,7 @@
 import type { Container, EndpointSlice, Pod, Service, ServicePort } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { shortHash } from './json.ts';
-import { controllerReference, isFinished, isPodReady, isTerminating } from './pods.ts';
+import { conditionOf, controllerReference, isFinished, isPodReady, isTerminating } from './pods.ts';
 import { hasLabels } from './selectors.ts';
 
 /** Label with the name of the Service a slice belongs to. */
@@ -44,18 +44,16 @@ function slicePort(port: ServicePort, pods: readonly Pod[]): SlicePort | undefin
 }
 
 function endpoint(pod: Pod, service: Service): Endpoint {
-  const { name, namespace, uid } = pod.metadata;
-  const answers =
-    pod.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false;
+  const { name = '', namespace = '', uid = '' } = pod.metadata;
   return {
     addresses: [pod.status?.podIP ?? ''],
     conditions: {
       ready: service.spec.publishNotReadyAddresses === true || isPodReady(pod),
-      serving: answers,
+      serving: conditionOf(pod.status?.conditions, 'Ready')?.status === 'True',
       terminating: isTerminating(pod),
     },
     ...(pod.spec.nodeName === undefined ? {} : { nodeName: pod.spec.nodeName }),
-    targetRef: { kind: 'Pod', ...(namespace && { namespace }), ...(name && { name }), ...(uid && { uid }) },
+    targetRef: { kind: 'Pod', namespace, name, uid },
   };
 }
 

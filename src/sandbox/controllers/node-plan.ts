@@ -4,6 +4,10 @@ import { tolerates } from './placement.ts';
 
 type Taint = NonNullable<NonNullable<Node['spec']>['taints']>[number] & { readonly timeAdded?: string };
 
+interface HeartbeatCondition extends Condition {
+  readonly lastHeartbeatTime?: string;
+}
+
 const NOT_READY = 'node.kubernetes.io/not-ready';
 const UNREACHABLE = 'node.kubernetes.io/unreachable';
 /** How long a pod without a toleration of its own stays on a node that is lost (DefaultTolerationSeconds admission). */
@@ -11,8 +15,7 @@ const DEFAULT_TOLERATION_SECONDS = 300;
 
 /** When the node was last heard of, in ms since 1970: its Lease, its Ready heartbeat or its creation, the latest of them. */
 export function lastHeardMs(node: Node, lease: Lease | undefined): number {
-  const ready = conditionOf(node.status?.conditions, 'Ready') as
-    (Condition & { lastHeartbeatTime?: string }) | undefined;
+  const ready: HeartbeatCondition | undefined = conditionOf(node.status?.conditions, 'Ready');
   const times = [lease?.spec?.renewTime, ready?.lastHeartbeatTime, node.metadata.creationTimestamp ?? undefined];
   return Math.max(...times.map((time) => (time === undefined ? 0 : Date.parse(time))));
 }

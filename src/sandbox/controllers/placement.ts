@@ -49,21 +49,25 @@ function affinityHolds(spec: PodSpec, node: Node): boolean {
   );
 }
 
+function untoleratedTaint(node: Node, tolerations: readonly Toleration[]): Taint | undefined {
+  const cordoned =
+    node.spec?.unschedulable === true ? [{ key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' }] : [];
+  return [...(node.spec?.taints ?? []), ...cordoned].find(
+    (taint) => taint.effect !== 'PreferNoSchedule' && !tolerates(tolerations, taint),
+  );
+}
+
 /** The first reason why a pod may not be placed on a node, undefined when it may. Readiness shows itself as taints. */
 export function whyNotOn(
   node: Node,
   spec: PodSpec,
   tolerations: readonly Toleration[] = spec.tolerations ?? [],
 ): string | undefined {
-  if (spec.nodeName !== undefined && spec.nodeName !== '' && spec.nodeName !== node.metadata.name)
-    return 'another node is named';
+  const named = spec.nodeName ?? '';
+  if (named !== '' && named !== node.metadata.name) return 'another node is named';
   if (!hasLabels(node.metadata.labels, spec.nodeSelector ?? {}) || !affinityHolds(spec, node)) {
     return "didn't match Pod's node affinity/selector";
   }
-  const taints = [
-    ...(node.spec?.taints ?? []),
-    ...(node.spec?.unschedulable === true ? [{ key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' }] : []),
-  ];
-  const refused = taints.find((taint) => taint.effect !== 'PreferNoSchedule' && !tolerates(tolerations, taint));
-  return refused === undefined ? undefined : `had untolerated taint {${refused.key}: ${refused.value ?? ''}}`;
+  const refused = untoleratedTaint(node, tolerations);
+  return refused && `had untolerated taint {${refused.key}: ${refused.value ?? ''}}`;
 }

@@ -1,4 +1,5 @@
-import type { KubeClient, KubeObject, ResourceType } from '../../kube/client.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import type { DaemonSet, EndpointSlice, Lease, Node, Pod, Service } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { createStore } from '../../kube/store.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -6,6 +7,7 @@ import type { Logger } from '../../runtime/logger.ts';
 import { ReconcileLoop } from '../../runtime/loop.ts';
 import type { ClusterStores, Controller, ControllerContext } from './controller.ts';
 import { endpointSliceController } from './endpointslices.ts';
+import type { ReplicaSet, RollingDeployment } from './workload-types.ts';
 import { nodeLifecycleController, podGarbageController } from './nodes.ts';
 import { scheduler } from './scheduler.ts';
 import { daemonSetController, deploymentController, replicaSetController } from './workloads.ts';
@@ -42,17 +44,16 @@ const STORE_NAMES: readonly (keyof ClusterStores)[] = [
 ];
 
 function createStores({ client, logger, clock }: ControllersOptions): ClusterStores {
-  const store = <T extends KubeObject>(type: ResourceType, namespace?: string) =>
-    createStore<T>(client, type, { logger, clock, ...(namespace === undefined ? {} : { namespace }) });
+  const options = { logger, clock };
   return {
-    nodes: store(RESOURCES.nodes),
-    pods: store(RESOURCES.pods),
-    services: store(RESOURCES.services),
-    endpointSlices: store(RESOURCES.endpointSlices),
-    daemonSets: store(RESOURCES.daemonSets),
-    deployments: store(RESOURCES.deployments),
-    replicaSets: store(RESOURCES.replicaSets),
-    nodeLeases: store(RESOURCES.leases, 'kube-node-lease'),
+    nodes: createStore<Node>(client, RESOURCES.nodes, options),
+    pods: createStore<Pod>(client, RESOURCES.pods, options),
+    services: createStore<Service>(client, RESOURCES.services, options),
+    endpointSlices: createStore<EndpointSlice>(client, RESOURCES.endpointSlices, options),
+    daemonSets: createStore<DaemonSet>(client, RESOURCES.daemonSets, options),
+    deployments: createStore<RollingDeployment>(client, RESOURCES.deployments, options),
+    replicaSets: createStore<ReplicaSet>(client, RESOURCES.replicaSets, options),
+    nodeLeases: createStore<Lease>(client, RESOURCES.leases, { ...options, namespace: 'kube-node-lease' }),
   };
 }
 
