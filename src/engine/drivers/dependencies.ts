@@ -1,0 +1,20 @@
+import type { CommandRunner } from '../../host/command.ts';
+import type { Logger } from '../../runtime/logger.ts';
+
+/** What every driver is given. */
+export interface DriverDependencies {
+  readonly runner: CommandRunner;
+  readonly logger: Logger;
+  /** Folder that outlives the process (keys, sockets, records of daemons); made when it is not there. */
+  readonly stateDir: string;
+  /** private_ip of the local Endpoint: an address of this node. */
+  readonly privateIp: string;
+  /** UDP port of tunnels on this node; upstream's default is 4500. */
+  readonly udpPort: number;
+  /** The pre-shared key as text: standard base64 of the secret's bytes. */
+  readonly psk: string;
+  /** Seconds without a packet after which IPsec asks whether the peer is alive; default 5. */
+  readonly dpdDelaySeconds?: number;
+  /** Network namespace (`ip netns`) daemons run in; for tests only, as of createRunner. */
+  readonly namespace?: string;
+}

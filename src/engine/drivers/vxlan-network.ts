@@ -1,0 +1,78 @@
+import { isIpAddress } from '../../net/cidr.ts';
+import { VXLAN_CABLE } from '../../net/ownership.ts';
+import { EMPTY_STATE, type NetworkState } from '../../net/state.ts';
+import { CABLE_RULE, desiredCableRoutes } from './cable-routes.ts';
+import type { Cable, DesiredCables } from './driver.ts';
+
+/** The link that carries tunnel packets, as far as drivers need to know it. */
+export interface Underlay {
+  readonly link: string;
+  readonly mtuBytes: number;
+}
+
+/** Bytes that IPv4, UDP, VXLAN and the inner Ethernet header take from a packet. */
+const VXLAN_OVERHEAD_BYTES = 50;
+const VTEP_METRIC = 100;
+
+/** The address of a gateway on the VXLAN cable: 241 and the last three octets of its private address. */
+export function vtepAddress(privateIp: string): string | undefined {
+  if (!isIpAddress(privateIp) || privateIp.includes(':')) return undefined;
+  return ['241', ...privateIp.split('.').slice(1)].join('.');
+}
+
+/** Why cables cannot be made, by cable name: an address that is no IPv4, or a VTEP address another gateway has. */
+export function vtepProblems(cables: readonly Cable[], localPrivateIp: string): ReadonlyMap<string, string> {
+  const owners = new Map([[vtepAddress(localPrivateIp), `this gateway (${localPrivateIp})`]]);
+  const problems = new Map<string, string>();
+  for (const cable of cables.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    const vtep = vtepAddress(cable.remotePrivateIp);
+    const owner = owners.get(vtep);
+    if (vtep === undefined) problems.set(cable.name, `private IP ${cable.remotePrivateIp} is not an IPv4 address`);
+    else if (owner !== undefined) {
+      problems.set(
+        cable.name,
+        `VTEP address ${vtep} of ${cable.remotePrivateIp} is also that of ${owner}: the last three octets of the ` +
+          'private addresses of all gateways must differ with cable driver vxlan',
+      );
+    } else owners.set(vtep, `cluster ${cable.remoteClusterId} (${cable.remotePrivateIp})`);
+  }
+  return problems;
+}
+
+/**
+ * The VXLAN cable of this gateway: link, VTEP address, one flood entry a remote gateway, table 100. Without cables
+ * there is nothing. Cables with problems are left out.
+ */
+export function desiredVxlan(
+  desired: DesiredCables,
+  local: { readonly privateIp: string; readonly udpPort: number; readonly underlay: Underlay },
+): NetworkState {
+  const { link, vni } = VXLAN_CABLE;
+  const problems = vtepProblems(desired.cables, local.privateIp);
+  const cables = desired.cables.filter((cable) => !problems.has(cable.name));
+  const vtep = vtepAddress(local.privateIp);
+  if (cables.length === 0 || vtep === undefined) return EMPTY_STATE;
+  const { privateIp, udpPort, underlay } = local;
+  return {
+    links: [
+      {
+        name: link,
+        kind: 'vxlan',
+        mtuBytes: underlay.mtuBytes - VXLAN_OVERHEAD_BYTES,
+        up: true,
+        vxlan: { vni, udpPort, local: privateIp, device: underlay.link, learning: false },
+      },
+    ],
+    addresses: [{ link, address: `${vtep}/8` }],
+    neighbours: cables.map((cable) => ({ link, mac: '00:00:00:00:00:00', remote: cable.usingIp })),
+    routes: desiredCableRoutes({ ...desired, cables }, (cable) => {
+      const via = vtepAddress(cable.remotePrivateIp);
+      return via === undefined ? undefined : { link, via, metric: VTEP_METRIC };
+    }),
+    rules: [CABLE_RULE],
+    sysctls: [
+      { key: `net.ipv4.conf.${link}.rp_filter`, value: '2' },
+      { key: `net.ipv4.conf.${link}.forwarding`, value: '1' },
+    ],
+  };
+}

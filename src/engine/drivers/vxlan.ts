@@ -1,0 +1,70 @@
+import { observeNetwork } from '../../host/network.ts';
+import { observeUnderlay } from '../../host/underlay.ts';
+import { ENGINE_OWNERSHIP, VXLAN_CABLE } from '../../net/ownership.ts';
+import { EMPTY_STATE } from '../../net/state.ts';
+import { ipv4Cidrs } from './cable-routes.ts';
+import type { DriverDependencies } from './dependencies.ts';
+import type { Cable, CableDriver, DesiredCables, ObservedCable } from './driver.ts';
+import { syncNetwork } from './network-sync.ts';
+import { retireOtherDaemons } from './state-folders.ts';
+import { desiredVxlan, vtepProblems } from './vxlan-network.ts';
+
+/** Cables as a VXLAN between gateways; not encrypted. Speaks with upstream's `vxlan` driver. */
+export class VxlanDriver implements CableDriver {
+  readonly name = 'vxlan';
+  readonly description = 'VXLAN, not encrypted';
+  readonly #dependencies: DriverDependencies;
+  /** Only gives names to what the kernel is found to have. */
+  #cables: readonly Cable[] = [];
+
+  constructor(dependencies: DriverDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    const { runner, privateIp, stateDir } = this.#dependencies;
+    await retireOtherDaemons(stateDir, undefined);
+    await observeUnderlay(runner, privateIp, signal);
+  }
+
+  async backendConfig(): Promise<Record<string, string>> {
+    return {};
+  }
+
+  async sync(desired: DesiredCables, signal: AbortSignal): Promise<void> {
+    const { runner, privateIp, udpPort } = this.#dependencies;
+    this.#cables = desired.cables;
+    const underlay = await observeUnderlay(runner, privateIp, signal);
+    await syncNetwork(this.#dependencies, desiredVxlan(desired, { privateIp, udpPort, underlay }), signal);
+  }
+
+  async connections(): Promise<readonly ObservedCable[]> {
+    const { runner, privateIp } = this.#dependencies;
+    const problems = vtepProblems(this.#cables, privateIp);
+    const observed = await observeNetwork(runner, ENGINE_OWNERSHIP, { sysctls: [] });
+    const up = observed.links.some((link) => link.name === VXLAN_CABLE.link && link.up);
+    const peers = new Set(observed.neighbours.map((neighbour) => neighbour.remote));
+    const routed = new Set(observed.routes.map((route) => route.destination));
+    return this.#cables.map((cable): ObservedCable => {
+      const problem = problems.get(cable.name);
+      if (problem !== undefined) return { cableName: cable.name, status: 'error', message: problem };
+      const missing = ipv4Cidrs(cable.remoteSubnets).filter((cidr) => !routed.has(cidr));
+      if (!up || !peers.has(cable.usingIp) || missing.length > 0) {
+        return { cableName: cable.name, status: 'connecting', message: 'not programmed in the kernel yet' };
+      }
+      return {
+        cableName: cable.name,
+        status: 'connected',
+        message: 'programmed in the kernel; whether packets arrive only the health check tells',
+      };
+    });
+  }
+
+  onChange(): void {
+    // The kernel tells nothing about a VXLAN; the engine looks by itself.
+  }
+
+  async cleanup(): Promise<void> {
+    await syncNetwork(this.#dependencies, EMPTY_STATE);
+  }
+}
