@@ -1,5 +1,9 @@
+import { diffNetwork, type NetworkPlan } from '../net/diff.ts';
 import type { Ownership } from '../net/ownership.ts';
 import type { NeighbourState, NetworkState, RouteState, RuleState } from '../net/state.ts';
+import { describeStep } from '../net/plan.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { applyPlan } from './apply.ts';
 import { CommandError, type CommandRunner, type RunOptions } from './command.ts';
 import {
   MAIN_TABLE,
@@ -15,6 +19,12 @@ import { observeTable } from './nft.ts';
 import { observeSysctls } from './sysctl.ts';
 
 export { applyPlan, PlanError } from './apply.ts';
+
+/** What a change of the network needs. */
+export interface NetworkTools {
+  readonly runner: CommandRunner;
+  readonly logger: Logger;
+}
 
 function withSignal(signal: AbortSignal | undefined, options: RunOptions = {}): RunOptions {
   return signal === undefined ? options : { ...options, signal };
@@ -109,4 +119,30 @@ export async function observeNetwork(
     sysctls,
     ...(ruleset === undefined ? {} : { ruleset }),
   };
+}
+
+/** Longest part of a plan that is logged line by line; of the rest only the number. */
+const LOGGED_LINES = 40;
+
+function logPlan(logger: Logger, plan: NetworkPlan): void {
+  const lines = plan.flatMap(describeStep);
+  for (const line of lines.slice(0, LOGGED_LINES)) logger.info('network changed', { step: line });
+  if (lines.length > LOGGED_LINES) logger.info('network changed', { moreSteps: lines.length - LOGGED_LINES });
+}
+
+/**
+ * Observes the owner's row, compares, applies and logs what was changed; returns the plan that was done. Rejects with
+ * PlanError when some of it could not be done. With EMPTY_STATE it removes everything of the owner.
+ */
+export async function convergeNetwork(
+  tools: NetworkTools,
+  ownership: Ownership,
+  desired: NetworkState,
+  signal?: AbortSignal,
+): Promise<NetworkPlan> {
+  const observed = await observeNetwork(tools.runner, ownership, desired, signal);
+  const plan = diffNetwork(desired, observed);
+  logPlan(tools.logger, plan);
+  await applyPlan(tools.runner, plan, ownership);
+  return plan;
 }
