@@ -1,0 +1,229 @@
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DriverDependencies } from '../../src/engine/drivers/index.ts';
+import type { Cable, CableDriver, DesiredCables } from '../../src/engine/drivers/driver.ts';
+import { createRunner, type CommandRunner } from '../../src/host/command.ts';
+import { cableName } from '../../src/api/names.ts';
+import { createLogger } from '../../src/runtime/logger.ts';
+
+/** Debug output of the drivers under test; empty unless CABLE_TEST_LOG names a level. */
+const logger = createLogger({
+  level: process.env['CABLE_TEST_LOG'] === 'debug' ? 'debug' : process.env['CABLE_TEST_LOG'] ? 'info' : 'silent',
+  write: (line) => void process.stderr.write(line),
+});
+
+/** One gateway with one pod behind it: `wan` towards the others, `cni0` towards the pod. */
+export interface TestGateway {
+  readonly index: number;
+  readonly clusterId: string;
+  readonly namespace: string;
+  readonly podNamespace: string;
+  readonly privateIp: string;
+  readonly cniAddress: string;
+  readonly podAddress: string;
+  readonly serviceAddress: string;
+  readonly subnets: readonly string[];
+  readonly runner: CommandRunner;
+  readonly dependencies: DriverDependencies;
+}
+
+function run(file: string, ...args: readonly string[]): string {
+  return execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** Waits until `probe` gives something true; the failure names what was awaited and the last value. */
+export async function until<T>(what: string, probe: () => T | Promise<T>, timeoutMs = 15_000): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const value = await probe();
+    if (value) return value;
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await sleep(25);
+  }
+}
+
+/** What crossed the WAN, in packets. */
+export interface Captured {
+  /** Packets whose outermost header has an address of a cluster's pods or Services. */
+  readonly inner: number;
+  readonly tunnel: number;
+}
+
+/** Gateways of several clusters around one WAN bridge, in network namespaces of their own. */
+export class CableTestbed {
+  readonly gateways: readonly TestGateway[];
+  readonly #id = `t-${Math.random().toString(36).slice(2, 8)}`;
+  readonly #folder = mkdtempSync(path.join(tmpdir(), 'cable-'));
+  readonly #captures: ChildProcess[] = [];
+
+  constructor(count: number, port = 4500) {
+    const wan = this.wan;
+    run('ip', 'netns', 'add', wan);
+    run('ip', '-n', wan, 'link', 'set', 'lo', 'up');
+    run('ip', '-n', wan, 'link', 'add', 'br0', 'type', 'bridge');
+    run('ip', '-n', wan, 'link', 'set', 'br0', 'up');
+    this.gateways = Array.from({ length: count }, (_, index) => this.#addGateway(index + 1, port));
+  }
+
+  get wan(): string {
+    return `${this.#id}-wan`;
+  }
+
+  #addGateway(n: number, udpPort: number): TestGateway {
+    const clusterId = `c${n}`;
+    const namespace = `${this.#id}-gw${n}`;
+    const podNamespace = `${this.#id}-pod${n}`;
+    const stateDir = path.join(this.#folder, `state${n}`);
+    for (const name of [namespace, podNamespace]) {
+      run('ip', 'netns', 'add', name);
+      run('ip', '-n', name, 'link', 'set', 'lo', 'up');
+    }
+    const sysctls = ['net.ipv4.ip_forward=1', 'net.ipv4.conf.all.rp_filter=0', 'net.ipv4.conf.default.rp_filter=0'];
+    run('ip', 'netns', 'exec', namespace, 'sysctl', '-qw', ...sysctls);
+    run('ip', 'link', 'add', 'wan', 'netns', namespace, 'type', 'veth', 'peer', 'name', `w${n}`, 'netns', this.wan);
+    run('ip', '-n', this.wan, 'link', 'set', `w${n}`, 'master', 'br0', 'up');
+    const privateIp = `198.18.0.${n}`;
+    run('ip', '-n', namespace, 'addr', 'add', `${privateIp}/24`, 'dev', 'wan');
+    run('ip', '-n', namespace, 'link', 'set', 'wan', 'up');
+    run('ip', '-n', namespace, 'route', 'add', 'default', 'via', '198.18.0.254');
+    run('ip', 'link', 'add', 'cni0', 'netns', namespace, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', podNamespace);
+    const pods = `10.${243 + n}`;
+    run('ip', '-n', namespace, 'addr', 'add', `${pods}.0.1/24`, 'dev', 'cni0');
+    run('ip', '-n', namespace, 'link', 'set', 'cni0', 'up');
+    const serviceAddress = `100.${64 + n}.7.7`;
+    run('ip', '-n', podNamespace, 'addr', 'add', `${pods}.0.10/24`, 'dev', 'eth0');
+    run('ip', '-n', podNamespace, 'addr', 'add', `${serviceAddress}/32`, 'dev', 'lo');
+    run('ip', '-n', podNamespace, 'link', 'set', 'eth0', 'up');
+    run('ip', '-n', podNamespace, 'route', 'add', 'default', 'via', `${pods}.0.1`);
+    run('ip', '-n', namespace, 'route', 'add', `${serviceAddress}/32`, 'via', `${pods}.0.10`);
+    const runner = createRunner({ logger: logger.with({ gateway: clusterId }), namespace });
+    return {
+      index: n,
+      clusterId,
+      namespace,
+      podNamespace,
+      privateIp,
+      cniAddress: `${pods}.0.1`,
+      podAddress: `${pods}.0.10`,
+      serviceAddress,
+      subnets: [`100.${64 + n}.0.0/16`, `${pods}.0.0/16`],
+      runner,
+      dependencies: {
+        runner,
+        logger: logger.with({ gateway: clusterId }),
+        stateDir,
+        privateIp,
+        udpPort,
+        psk: 'dGVzdC1rZXktb2YtdGhlLWNhYmxlLXRlc3RiZWQ=',
+        dpdDelaySeconds: 1,
+        namespace,
+      },
+    };
+  }
+
+  cable(from: TestGateway, to: TestGateway, configs: readonly [object, object] = [{}, {}]): Cable {
+    return {
+      name: cableName(to.clusterId, to.privateIp),
+      remoteClusterId: to.clusterId,
+      localClusterId: from.clusterId,
+      localPrivateIp: from.privateIp,
+      remotePrivateIp: to.privateIp,
+      usingIp: to.privateIp,
+      usingNat: false,
+      localUdpPort: from.dependencies.udpPort,
+      remoteUdpPort: to.dependencies.udpPort,
+      localSubnets: from.subnets,
+      remoteSubnets: to.subnets,
+      localConfig: { ...configs[0] },
+      remoteConfig: { ...configs[1] },
+    };
+  }
+
+  /** Cables from a gateway to all others (or those given), guarded. */
+  async desired(
+    from: TestGateway,
+    drivers: readonly CableDriver[],
+    to: readonly TestGateway[] = this.gateways.filter((gateway) => gateway !== from),
+  ): Promise<DesiredCables> {
+    const configOf = async (gateway: TestGateway): Promise<object> =>
+      (await drivers[gateway.index - 1]?.backendConfig()) ?? {};
+    const cables = await Promise.all(
+      to.map(async (gateway) => this.cable(from, gateway, [await configOf(from), await configOf(gateway)])),
+    );
+    return { cables, guardedCidrs: to.flatMap((gateway) => gateway.subnets), cniAddress: from.cniAddress };
+  }
+
+  /** Whether one ping from a namespace is answered within a second. */
+  async ping(namespace: string, address: string, source?: string): Promise<boolean> {
+    const from = source === undefined ? [] : ['-I', source];
+    const args = ['netns', 'exec', namespace, 'ping', '-n', '-q', '-c1', '-W1', ...from, address];
+    return new Promise((resolve) => execFile('ip', args, (error) => resolve(error === null)));
+  }
+
+  /** Whether every pod reaches every other pod and Service address. */
+  async allReach(): Promise<boolean> {
+    for (const from of this.gateways) {
+      for (const to of this.gateways) {
+        if (from === to) continue;
+        if (!(await this.ping(from.podNamespace, to.podAddress))) return false;
+        if (!(await this.ping(from.podNamespace, to.serviceAddress))) return false;
+      }
+    }
+    return true;
+  }
+
+  /** Captures on the WAN bridge until the returned function is called. */
+  async capture(): Promise<() => Promise<Captured>> {
+    const file = path.join(this.#folder, `capture-${this.#captures.length}.pcap`);
+    const args = ['netns', 'exec', this.wan, 'tcpdump', '-n', '-i', 'br0', '-U', '--immediate-mode', '-w', file];
+    const process = spawn('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#captures.push(process);
+    let said = '';
+    process.stderr.on('data', (chunk) => (said += String(chunk)));
+    await until('tcpdump listens', () => said.includes('listening on'));
+    return async () => {
+      const done = new Promise((resolve) => process.once('close', resolve));
+      process.kill('SIGINT');
+      await done;
+      const count = (filter: string): number =>
+        run('tcpdump', '-nn', '-r', file, filter)
+          .split('\n')
+          .filter((line) => line !== '').length;
+      const clusters = this.gateways.flatMap((gateway) => gateway.subnets).map((cidr) => `net ${cidr}`);
+      return { inner: count(clusters.join(' or ')), tunnel: count('udp port 4500 or udp port 500') };
+    };
+  }
+
+  /** Cuts the gateway from the WAN, or joins it again. */
+  setWan(gateway: TestGateway, state: 'up' | 'down'): void {
+    run('ip', '-n', this.wan, 'link', 'set', `w${gateway.index}`, state);
+  }
+
+  ip(gateway: TestGateway, ...args: readonly string[]): string {
+    return run('ip', '-n', gateway.namespace, ...args);
+  }
+
+  nft(gateway: TestGateway, ...args: readonly string[]): string {
+    return run('ip', 'netns', 'exec', gateway.namespace, 'nft', ...args);
+  }
+
+  /** Ends what still runs in the namespaces, by id, and removes them. */
+  close(): void {
+    for (const capture of this.#captures) capture.kill('SIGKILL');
+    for (const name of run('ip', 'netns', 'list').split('\n')) {
+      const namespace = name.split(' ')[0] ?? '';
+      if (!namespace.startsWith(`${this.#id}-`)) continue;
+      for (const pid of run('ip', 'netns', 'pids', namespace).split('\n')) {
+        if (pid !== '') process.kill(Number(pid), 'SIGKILL');
+      }
+      run('ip', 'netns', 'del', namespace);
+    }
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** A signal that never aborts. */
+export const forever = new AbortController().signal;

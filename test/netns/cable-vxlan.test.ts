@@ -1,0 +1,77 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { createDriver } from '../../src/engine/drivers/index.ts';
+import { CableTestbed, forever, until } from './cable-testbed.ts';
+
+let bed: CableTestbed;
+
+beforeEach(() => {
+  bed = new CableTestbed(3);
+});
+
+afterEach(() => bed.close());
+
+async function connect() {
+  const drivers = bed.gateways.map((gateway) => createDriver('vxlan', gateway.dependencies));
+  for (const driver of drivers) await driver.start(forever);
+  for (const gateway of bed.gateways) {
+    await drivers[gateway.index - 1]!.sync(await bed.desired(gateway, drivers), forever);
+  }
+  return drivers;
+}
+
+/** All a gateway has, as the tools print it. */
+function snapshot(gateway: CableTestbed['gateways'][number]): string {
+  const links = bed.ip(gateway, '-o', 'link').replaceAll(/ state \w+/g, '');
+  const rest = [bed.ip(gateway, '-o', '-4', 'addr'), bed.ip(gateway, 'route', 'show', 'table', 'all')];
+  return [links, ...rest, bed.ip(gateway, 'rule'), bed.nft(gateway, 'list', 'ruleset')].join('\n');
+}
+
+test('three gateways carry pods and Services both ways, with the pod address of the node as source', async () => {
+  const drivers = await connect();
+  const stop = await bed.capture();
+  await until('all pods reach each other', () => bed.allReach());
+  const captured = await stop();
+  expect(captured.inner).toBe(0);
+  expect(captured.tunnel).toBeGreaterThan(0);
+  const [a, b] = bed.gateways;
+  expect(bed.ip(a!, 'route', 'get', b!.podAddress)).toContain(`src ${a!.cniAddress}`);
+  const seen = await drivers[0]!.connections();
+  expect(seen.map(({ cableName, status }) => [cableName, status])).toEqual([
+    ['submariner-cable-c2-198-18-0-2', 'connected'],
+    ['submariner-cable-c3-198-18-0-3', 'connected'],
+  ]);
+  expect(bed.ip(a!, '-o', 'link', 'show', 'vxlan-tunnel')).toContain('mtu 1450');
+});
+
+test('a new process changes nothing, removes the cable that went, and cleans up to the last object', async () => {
+  const [a] = bed.gateways;
+  const foreign = ['198.51.100.0/24', 'via', '198.18.0.2'];
+  bed.ip(a!, 'route', 'add', ...foreign);
+  bed.ip(a!, 'rule', 'add', 'pref', '77', 'lookup', '77');
+  bed.nft(a!, 'add', 'table', 'inet', 'somebody');
+  const before = snapshot(a!);
+  const drivers = await connect();
+  const connected = snapshot(a!);
+  const again = createDriver('vxlan', a!.dependencies);
+  await again.start(forever);
+  await again.sync(await bed.desired(a!, drivers), forever);
+  expect(snapshot(a!)).toBe(connected);
+  await again.sync(await bed.desired(a!, drivers, [bed.gateways[2]!]), forever);
+  expect(bed.ip(a!, 'route', 'show', 'table', '100')).not.toContain(bed.gateways[1]!.subnets[1]!);
+  expect((await again.connections()).map(({ cableName }) => cableName)).toEqual(['submariner-cable-c3-198-18-0-3']);
+  await until('the third cluster is still reached', () => bed.ping(a!.podNamespace, bed.gateways[2]!.podAddress));
+  await createDriver('vxlan', a!.dependencies).cleanup();
+  expect(snapshot(a!)).toBe(before);
+});
+
+test('a gateway whose VTEP address is taken is named; the others are connected', async () => {
+  const [a, b] = bed.gateways;
+  const driver = createDriver('vxlan', a!.dependencies);
+  const good = bed.cable(a!, b!);
+  const bad = { ...good, name: 'submariner-cable-c9-10-18-0-2', remoteClusterId: 'c9', remotePrivateIp: '10.18.0.2' };
+  const clash = { ...bad, usingIp: '192.0.2.9', remoteSubnets: ['10.99.0.0/16'] };
+  await driver.sync({ cables: [good, clash], guardedCidrs: [], cniAddress: a!.cniAddress }, forever);
+  const seen = await driver.connections();
+  expect(seen.map(({ status }) => status).toSorted()).toEqual(['connected', 'error']);
+  expect(seen.find(({ status }) => status === 'error')?.message).toContain('241.18.0.2');
+});
