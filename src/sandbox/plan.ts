@@ -78,21 +78,24 @@ const MAX_CLUSTERS = 60;
 const MAX_NODES = 200;
 
 function check(size: SandboxSize): void {
-  const mistake = findMistake(size);
+  const mistake = namingMistake(size) ?? countMistake(size);
   if (mistake !== undefined) throw new UsageError(`a sandbox cannot be made like this: ${mistake}`);
 }
 
-function findMistake({ name, clusters, nodes, gateways }: SandboxSize): string | undefined {
+function namingMistake({ name, clusters }: SandboxSize): string | undefined {
   if (!/^[a-z0-9](?:[a-z0-9-]{0,14}[a-z0-9])?$/.test(name)) {
     return `its name "${name}" is not 1 to 16 lower-case letters, digits and dashes`;
   }
-  if (clusters.length === 0 || clusters.length > MAX_CLUSTERS) return `it needs 1 to ${MAX_CLUSTERS} clusters`;
   const wrong = clusters.find((cluster) => !/^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/.test(cluster));
   if (wrong !== undefined) {
     return `the cluster name "${wrong}" is not 1 to 40 lower-case letters, digits and dashes that begin with a letter`;
   }
   const twice = clusters.find((cluster, index) => clusters.indexOf(cluster) !== index);
-  if (twice !== undefined) return `two clusters have the name "${twice}"`;
+  return twice === undefined ? undefined : `two clusters have the name "${twice}"`;
+}
+
+function countMistake({ clusters, nodes, gateways }: SandboxSize): string | undefined {
+  if (clusters.length === 0 || clusters.length > MAX_CLUSTERS) return `it needs 1 to ${MAX_CLUSTERS} clusters`;
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NODES) return `a cluster needs 1 to ${MAX_NODES} nodes`;
   if (!Number.isInteger(gateways) || gateways < 0 || gateways > nodes) {
     return `${gateways} gateways do not fit on ${nodes} nodes`;
