@@ -110,7 +110,7 @@ describe('DaemonSet', () => {
       pod('failed', { owner: set, node: 'n-2', labels, phase: 'Failed' }),
     ];
     const plan = planDaemonSet(set, [node('n-1')], pods);
-    expect(names(plan.remove).toSorted()).toEqual(['failed', 'young']);
+    expect(new Set(names(plan.remove))).toEqual(new Set(['failed', 'young']));
     expect(plan.create).toEqual([]);
   });
 

@@ -121,11 +121,7 @@ describe('controllers together', () => {
     expect(cluster.nodesOfPods()).toEqual(['n-1', 'n-2', 'n-3']);
     const endpoints = () => cluster.kube.all<EndpointSlice>(RESOURCES.endpointSlices)[0]?.endpoints ?? [];
     await cluster.until(() => endpoints().filter((endpoint) => endpoint.conditions?.ready === true).length === 3);
-    expect(
-      endpoints()
-        .map((endpoint) => endpoint.nodeName)
-        .toSorted(),
-    ).toEqual(['n-1', 'n-2', 'n-3']);
+    expect(new Set(endpoints().map((endpoint) => endpoint.nodeName))).toEqual(new Set(['n-1', 'n-2', 'n-3']));
   });
 
   test('a DaemonSet counts its pods and follows new nodes and templates', async () => {
