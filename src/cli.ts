@@ -1,0 +1,89 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { normaliseBooleans } from './commands/command.ts';
+import type { CommandContext } from './commands/context.ts';
+import { describeFailure } from './commands/failure.ts';
+import { buildProgram } from './commands/program.ts';
+import { createPrompter } from './commands/prompt.ts';
+import type { Sink } from './commands/terminal.ts';
+import { systemClock } from './runtime/clock.ts';
+
+/** The starter of subctl: runs one command line and sets the exit code (0 done, 1 operator can act, 2 wrong usage, 70 our bug). */
+export async function main(args: readonly string[] = process.argv.slice(2)): Promise<void> {
+  const context = createContext();
+  try {
+    const program = buildProgram(context);
+    await program.parseAsync([...normaliseBooleans(program, args)], { from: 'user' });
+  } catch (error) {
+    const { text, exitCode } = describeFailure(error, context.version);
+    if (text !== '') context.terminal.stderr.write(text);
+    process.exitCode = exitCode;
+  }
+}
+
+function createContext(): CommandContext {
+  return {
+    terminal: {
+      stdout: sinkOf(process.stdout),
+      stderr: sinkOf(process.stderr),
+      interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
+      readStdin,
+    },
+    env: process.env,
+    cwd: process.cwd(),
+    version: productVersion(),
+    templatesDir: fileURLToPath(new URL('../templates', import.meta.url)),
+    clock: systemClock,
+    interrupted: interruptSignal(),
+    access: async (flags, context) => (await import('./commands/kubeaccess.ts')).createKubeAccess(flags, context),
+    prompter: createPrompter(),
+  };
+}
+
+function sinkOf(stream: NodeJS.WriteStream): Sink {
+  // A reader such as `head` that has seen enough is no failure of ours.
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+  return {
+    write: (text) => void stream.write(text),
+    isTTY: stream.isTTY === true,
+    get columns() {
+      return stream.isTTY === true ? stream.columns : undefined;
+    },
+  };
+}
+
+async function readStdin(): Promise<string> {
+  process.stdin.setEncoding('utf8');
+  let text = '';
+  for await (const chunk of process.stdin) text += String(chunk);
+  return text;
+}
+
+/** At the first call installs handlers that abort the signal at the first SIGINT or SIGTERM and end the process at the second. */
+function interruptSignal(): () => AbortSignal {
+  let installed: AbortSignal | undefined;
+  return () => (installed ??= installHandlers());
+}
+
+function installHandlers(): AbortSignal {
+  const controller = new AbortController();
+  const onSignal = (code: number) => (): void => {
+    if (controller.signal.aborted) process.exit(code);
+    process.exitCode = code;
+    controller.abort();
+  };
+  process.on('SIGINT', onSignal(130));
+  process.on('SIGTERM', onSignal(143));
+  return controller.signal;
+}
+
+/** The version that the build put in, else the one of package.json next to the sources. */
+function productVersion(): string {
+  // @ts-expect-error the bundler replaces this expression by the version
+  const built: unknown = globalThis.SUBCTL_VERSION;
+  if (typeof built === 'string') return built;
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  return (manifest as { readonly version: string }).version;
+}

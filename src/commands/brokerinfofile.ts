@@ -1,0 +1,75 @@
+import { chmod, open, readFile, rename } from 'node:fs/promises';
+import path from 'node:path';
+import { type BrokerInfo, parseBrokerInfo } from '../api/brokerinfo.ts';
+import { ExpectedError, messageOf } from '../runtime/errors.ts';
+
+/** Name of the file, as upstream writes it. */
+export const BROKER_INFO_FILE = 'broker-info.subm';
+
+/** Reads a broker-info.subm; rejects with ExpectedError that says what is wrong with it. */
+export async function readBrokerInfoFile(file: string, now: number): Promise<BrokerInfo> {
+  const { info, problem, hint } = parseBrokerInfo(await readText(file), now) as
+    | { readonly info: BrokerInfo; readonly problem: undefined; readonly hint: undefined }
+    | { readonly info: undefined; readonly problem: string; readonly hint: string };
+  if (info === undefined) throw new ExpectedError(`cannot use ${file}: ${problem}`, { hint: hint ?? '' });
+  return info;
+}
+
+/** The same, but undefined when there is no such file. */
+export async function findBrokerInfoFile(file: string, now: number): Promise<BrokerInfo | undefined> {
+  try {
+    return await readBrokerInfoFile(file, now);
+  } catch (error) {
+    const cause = error instanceof Error ? error.cause : undefined;
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    const hint = 'subctl deploy-broker writes it; subctl recover-broker-info writes it again.';
+    throw new ExpectedError(`cannot read ${file}: ${messageOf(error)}`, { hint, cause: error });
+  }
+}
+
+/**
+ * Writes the file with mode 0600, replacing it in one step. A file of the same name with other content is kept as
+ * `<name>.<time with : as _>`; its new name is returned. Nothing is written when the content is the same.
+ */
+export async function writeBrokerInfoFile(
+  file: string,
+  content: string,
+  now: number,
+): Promise<{ readonly changed: boolean; readonly kept: string | undefined }> {
+  const before = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw new ExpectedError(`cannot read ${file}: ${error.message}`, { cause: error });
+  });
+  if (before?.trim() === content) {
+    await chmod(file, 0o600);
+    return { changed: false, kept: undefined };
+  }
+  const kept = before === undefined ? undefined : `${file}.${stamp(now)}`;
+  try {
+    const fresh = `${file}.${process.pid}.new`;
+    const handle = await open(fresh, 'w', 0o600);
+    await handle.writeFile(content);
+    await handle.sync();
+    await handle.close();
+    if (kept !== undefined) await rename(file, kept);
+    await rename(fresh, file);
+  } catch (error) {
+    throw new ExpectedError(`cannot write ${file}: ${messageOf(error)}`, {
+      hint: `Is ${path.dirname(file)} writable? Run the command again in another directory.`,
+      cause: error,
+    });
+  }
+  return { changed: true, kept };
+}
+
+function stamp(now: number): string {
+  return new Date(now).toISOString().replace(/\.\d+Z$/, 'Z').replaceAll(':', '_');
+}

@@ -1,0 +1,119 @@
+import { Argument, Command, Option } from 'commander';
+import type { CommandContext, CommandRun } from './context.ts';
+import { addGlobalFlags, readGlobalFlags } from './globalflags.ts';
+
+/** One line of the examples in a help text. */
+export interface Example {
+  readonly what: string;
+  readonly command: string;
+}
+
+/** What a subcommand is; `run` loads everything it needs itself, so that --help stays fast. */
+export interface CommandDefinition<Options extends object> {
+  /** Name and arguments, e.g. `join <broker-info>`. */
+  readonly name: string;
+  /** One line for the list of commands. */
+  readonly summary: string;
+  /** What the command promises, for its own help. */
+  readonly description?: string;
+  readonly group?: string;
+  readonly examples: readonly Example[];
+  readonly aliases?: readonly string[];
+  readonly hidden?: boolean;
+  /** Adds the command's own flags. */
+  readonly flags?: (command: Command) => void;
+  readonly run: (run: CommandRun, args: readonly string[], options: Options) => Promise<void>;
+}
+
+/** Groups of commands in `subctl --help`, in this order. */
+export const GROUPS = {
+  setup: 'Join clusters:',
+  look: 'Look at them:',
+  sandbox: 'Try it on one machine:',
+  other: 'Other commands:',
+} as const;
+
+/** Adds a subcommand to a parent. */
+export function addCommand<Options extends object>(
+  parent: Command,
+  context: CommandContext,
+  definition: CommandDefinition<Options>,
+): Command {
+  const command = parent.command(definition.name, { hidden: definition.hidden === true });
+  command.summary(definition.summary).description(definition.description ?? definition.summary);
+  if (definition.group !== undefined) command.helpGroup(definition.group);
+  for (const alias of definition.aliases ?? []) command.alias(alias);
+  definition.flags?.(command);
+  addGlobalFlags(command);
+  addExamples(command, definition.examples);
+  command.action(async (...received: unknown[]) => {
+    const args = received.slice(0, -2).flat() as readonly string[];
+    await definition.run(await createRun(command, context), args, command.opts<Options>());
+  });
+  return command;
+}
+
+/** Adds a command that only groups others; without a subcommand it prints its help and fails as wrong usage. */
+export function addGroup(
+  parent: Command,
+  definition: Pick<CommandDefinition<object>, 'name' | 'summary' | 'description' | 'group' | 'examples'>,
+): Command {
+  const command = parent.command(definition.name);
+  command.summary(definition.summary).description(definition.description ?? definition.summary);
+  if (definition.group !== undefined) command.helpGroup(definition.group);
+  command.enablePositionalOptions();
+  addGlobalFlags(command);
+  addExamples(command, definition.examples);
+  return command;
+}
+
+async function createRun(command: Command, context: CommandContext): Promise<CommandRun> {
+  const flags = readGlobalFlags(command);
+  const { createReporter } = await import('./reporter.ts');
+  const { terminal, env, clock } = context;
+  let access: ReturnType<CommandContext['access']> | undefined;
+  return {
+    context,
+    flags,
+    reporter: createReporter({ sink: terminal.stderr, env, clock, verbosity: flags.verbosity }),
+    print: (text) => terminal.stdout.write(text),
+    access: () => (access ??= context.access(flags.connection, context)),
+  };
+}
+
+/** Adds examples to the help of a command. */
+export function addExamples(command: Command, examples: readonly Example[]): void {
+  if (examples.length === 0) return;
+  const lines = examples.map(({ what, command: line }) => `  # ${what}\n  ${line}`);
+  command.addHelpText('after', `\nExamples:\n${lines.join('\n\n')}`);
+}
+
+/** Adds a flag that is on or off: --x and --no-x; --x=false is understood as well, as upstream writes it. */
+export function booleanFlag(command: Command, name: string, description: string, initial: boolean): void {
+  const initially = initial ? `on; --no-${name} turns it off` : 'off';
+  command.addOption(new Option(`--${name}`, description).default(initial, initially));
+  command.addOption(new Option(`--no-${name}`, `opposite of --${name}`).hideHelp());
+}
+
+/** Rewrites `--flag=true|false` of on/off flags, which upstream's flag parser accepts, to --flag and --no-flag. */
+export function normaliseBooleans(program: Command, args: readonly string[]): readonly string[] {
+  const names = new Set<string>();
+  collectBooleans(program, names);
+  const end = args.indexOf('--');
+  return args.map((arg, index) => {
+    if (end !== -1 && index >= end) return arg;
+    const match = /^--(?<name>[a-z-]+)=(?<value>true|false|1|0)$/i.exec(arg)?.groups;
+    if (match?.['name'] === undefined || !names.has(match['name'])) return arg;
+    return /^(?:true|1)$/i.test(match['value'] ?? '') ? `--${match['name']}` : `--no-${match['name']}`;
+  });
+}
+
+function collectBooleans(command: Command, names: Set<string>): void {
+  for (const option of command.options) if (option.negate) names.add(option.name().replace(/^no-/, ''));
+  for (const child of command.commands) collectBooleans(child, names);
+}
+
+/** An argument restricted to some words, with its description. */
+export function choiceArgument(name: string, description: string, choices: readonly string[]): Argument {
+  return new Argument(name, description).choices([...choices]);
+}

@@ -1,0 +1,54 @@
+import { Command, Option } from 'commander';
+import { addExamples } from './command.ts';
+import type { CommandContext } from './context.ts';
+import { addGlobalFlags } from './globalflags.ts';
+import { registerCompletion } from './completion/register.ts';
+import { registerDeployBroker } from './deploybroker/register.ts';
+import { registerJoin } from './join/register.ts';
+import { registerOptions } from './options.ts';
+import { registerRecoverBrokerInfo } from './recoverbrokerinfo/register.ts';
+import { registerShow } from './show/register.ts';
+import { registerVersion } from './version.ts';
+
+const EXAMPLES = [
+  { what: 'Make one cluster the broker', command: 'subctl deploy-broker --context east' },
+  { what: 'Join clusters', command: 'subctl join broker-info.subm --context east' },
+  { what: 'See whether they are connected', command: 'subctl show connections' },
+];
+
+/** Adds the commands of other folders (sandbox, demo) to the program. */
+export type Registration = (program: Command, context: CommandContext) => void;
+
+/** The whole command line. Parsing rejects with a CommanderError instead of ending the process. */
+export function buildProgram(context: CommandContext, further: readonly Registration[] = []): Command {
+  const program = new Command('subctl');
+  program
+    .description('Joins Kubernetes clusters into one network: pods and Services reach those of other clusters directly.')
+    .usage('[flags] COMMAND')
+    .version(`subctl version: ${context.version}`, '--version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand('help [command]', 'show the help of a command')
+    .enablePositionalOptions()
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureOutput({
+      writeOut: (text) => context.terminal.stdout.write(text),
+      writeErr: (text) => context.terminal.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'Error: ')),
+      getOutHelpWidth: () => context.terminal.stdout.columns ?? 100,
+      getErrHelpWidth: () => context.terminal.stderr.columns ?? 100,
+    });
+  addGlobalFlags(program);
+  program.addOption(new Option('--contexts <names>').hideHelp());
+  addExamples(program, EXAMPLES);
+  program.addHelpText('after', '\nsubctl COMMAND --help tells more; subctl options lists the connection flags.');
+  registerDeployBroker(program, context);
+  registerJoin(program, context);
+  registerRecoverBrokerInfo(program, context);
+  registerShow(program, context);
+  for (const register of further) register(program, context);
+  registerVersion(program, context);
+  registerOptions(program, context);
+  registerCompletion(program, context);
+  return program;
+}

@@ -1,0 +1,63 @@
+import type { KubeClient, ResourceType } from '../kube/client.ts';
+import { ExpectedError } from '../runtime/errors.ts';
+
+/** Something a command has to be allowed to do. */
+export interface Right {
+  readonly verbs: readonly string[];
+  readonly type: ResourceType;
+  /** Undefined: cluster-wide. */
+  readonly namespace?: string | undefined;
+}
+
+interface Review {
+  readonly status?: { readonly allowed?: boolean; readonly reason?: string };
+}
+
+const REVIEWS = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+
+/** Asks the API server about every right at once; those that are missing, as `verb resource.group in namespace`. */
+export async function missingRights(client: KubeClient, rights: readonly Right[]): Promise<readonly string[]> {
+  const questions = rights.flatMap(({ verbs, type, namespace }) => verbs.map((verb) => ({ verb, type, namespace })));
+  const answers = await Promise.all(
+    questions.map(async ({ verb, type, namespace }) => {
+      const { status } = await client.request<Review>('POST', REVIEWS, {
+        apiVersion: 'authorization.k8s.io/v1',
+        kind: 'SelfSubjectAccessReview',
+        spec: { resourceAttributes: { verb, group: type.group, resource: type.plural, namespace } },
+      });
+      return status?.allowed === true;
+    }),
+  );
+  const missing = questions.filter((_, index) => answers[index] !== true);
+  return groupByPlace(missing);
+}
+
+function groupByPlace(
+  missing: readonly {
+    readonly verb: string;
+    readonly type: ResourceType;
+    readonly namespace?: string | undefined;
+  }[],
+): readonly string[] {
+  const verbsOf = new Map<string, string[]>();
+  for (const { verb, type, namespace } of missing) {
+    const resource = type.group === '' ? type.plural : `${type.plural}.${type.group}`;
+    const place = `${resource}${namespace === undefined ? ' (cluster-wide)' : ` in namespace ${namespace}`}`;
+    verbsOf.set(place, [...(verbsOf.get(place) ?? []), verb]);
+  }
+  return [...verbsOf].map(([place, verbs]) => `${verbs.join(', ')} ${place}`);
+}
+
+/** Rejects with one ExpectedError that lists every missing right of all the given places; nothing is changed before. */
+export async function requireRights(
+  places: readonly { readonly where: string; readonly client: KubeClient; readonly rights: readonly Right[] }[],
+): Promise<void> {
+  const found = await Promise.all(
+    places.map(async ({ where, client, rights }) => ({ where, missing: await missingRights(client, rights) })),
+  );
+  const lines = found.flatMap(({ where, missing }) => missing.map((right) => `\n  ${where}: ${right}`));
+  if (lines.length === 0) return;
+  throw new ExpectedError(`the credentials lack ${lines.length === 1 ? 'a right' : 'rights'}:${lines.join('')}`, {
+    hint: 'Use an administrator, or have these granted. Nothing was changed.',
+  });
+}
