@@ -1,0 +1,84 @@
+import type { RouteAgent } from '../api/types.ts';
+import { createRunner } from '../host/command.ts';
+import { watchNetwork } from '../host/monitor.ts';
+import { convergeNetwork } from '../host/network.ts';
+import { probeOnce } from '../host/probe.ts';
+import type { KubeClient, KubeObject } from '../kube/client.ts';
+import { inClusterClient } from '../kube/incluster.ts';
+import type { Node } from '../kube/objects.ts';
+import { RESOURCES } from '../kube/resources.ts';
+import { createStore } from '../kube/store.ts';
+import { ROUTEAGENT_OWNERSHIP } from '../net/ownership.ts';
+import { EMPTY_STATE } from '../net/state.ts';
+import { messageOf } from '../runtime/errors.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { runDaemon, type Environment } from '../runtime/process.ts';
+import { isCleanup, readRouteAgentConfig } from './config.ts';
+import { RouteAgentDaemon, type RouteAgentConfig } from './routeagent.ts';
+
+const FIELD_MANAGER = 'submariner-routeagent';
+
+/** Works also by hand on the node, outside of a pod: then the object in the API server stays. */
+async function cleanUp(logger: Logger, env: Environment): Promise<void> {
+  await convergeNetwork({ runner: createRunner({ logger }), logger }, ROUTEAGENT_OWNERSHIP, EMPTY_STATE);
+  logger.info('everything of the route agent was removed from this node');
+  try {
+    const { nodeName, namespace } = readRouteAgentConfig(env);
+    const client = inClusterClient(env);
+    await client.delete(RESOURCES.routeAgents, nodeName, { namespace }).finally(() => client.close());
+  } catch (error) {
+    logger.warn('the RouteAgent object of this node was not deleted', { reason: messageOf(error) });
+  }
+}
+
+/** Kernel messages about our objects, or about what they stand on. */
+const RELEVANT = new RegExp(
+  [
+    ...ROUTEAGENT_OWNERSHIP.links,
+    `proto ${ROUTEAGENT_OWNERSHIP.protocol}\\b`,
+    ...ROUTEAGENT_OWNERSHIP.rulePriorities.map((priority) => `^(?:Deleted )?${priority}:`),
+    'table 150\\b',
+    ROUTEAGENT_OWNERSHIP.nftTable,
+    ' inet (?!127\\.)',
+    'default via',
+  ].join('|'),
+);
+
+async function serve(config: RouteAgentConfig, client: KubeClient, logger: Logger, signal: AbortSignal): Promise<void> {
+  const runner = createRunner({ logger });
+  const endpoints = createStore<KubeObject>(client, RESOURCES.endpoints, { namespace: config.namespace, logger });
+  const nodes = createStore<Node>(client, RESOURCES.nodes, { logger });
+  const daemon = new RouteAgentDaemon({
+    config,
+    endpoints,
+    nodes,
+    runner,
+    logger,
+    probe: (target, probeSignal) => probeOnce(runner, target, probeSignal),
+    publish: async (agent: RouteAgent, publishSignal) => {
+      const options = { namespace: config.namespace, fieldManager: FIELD_MANAGER, force: true, signal: publishSignal };
+      await client.apply(RESOURCES.routeAgents, agent, options);
+    },
+  });
+  await Promise.all([
+    endpoints.run(signal),
+    nodes.run(signal),
+    daemon.run(signal),
+    watchNetwork({ logger }, RELEVANT, () => daemon.trigger(), signal),
+  ]);
+}
+
+async function start(signal: AbortSignal, logger: Logger, env: Environment, args: readonly string[]): Promise<void> {
+  if (isCleanup(env, args)) {
+    await cleanUp(logger, env);
+    return;
+  }
+  const config = readRouteAgentConfig(env);
+  const client = inClusterClient(env);
+  await serve(config, client, logger, signal).finally(() => client.close());
+}
+
+/** The route agent as a process: SUBMARINER_* and NODE_NAME of the environment, `--cleanup` to remove all it made. */
+export async function main(): Promise<void> {
+  await runDaemon((signal, logger, env) => start(signal, logger, env, process.argv.slice(2)));
+}
