@@ -15,7 +15,7 @@ export interface Store<T extends KubeObject> {
   readonly problem: string | undefined;
   list(): readonly T[];
   get(name: string, namespace?: string): T | undefined;
-  /** Called after any change, also when `synced` becomes true; carries nothing: look again. */
+  /** Called after any change, also of `synced` and when contact is lost or found again; carries nothing: look again. */
   onChange(listener: () => void): () => void;
   /** Runs until aborted; never rejects. */
   run(signal: AbortSignal): Promise<void>;
@@ -52,7 +52,7 @@ const TOO_SHORT_MS = 1000;
  * - when the server no longer knows that version, or refuses the watch in any other way, the next step is a list;
  * - a failure never removes anything from the cache and never resets `synced`;
  * - an object that was deleted and made again under its name is replaced, also when the deletion was not seen;
- * - listeners are called only after a change, and an error of one of them does not reach the store or the others.
+ * - listeners are called only after a change of objects or of contact, and an error of one of them does not reach the store or the others.
  */
 class WatchedStore<T extends KubeObject> implements Store<T> {
   readonly #client: KubeClient;
@@ -119,7 +119,7 @@ class WatchedStore<T extends KubeObject> implements Store<T> {
     this.#version = result.resourceVersion;
     this.#synced = true;
     this.#objects = next;
-    if (changed) this.#notify();
+    if (!this.#opened() && changed) this.#notify();
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
@@ -132,7 +132,7 @@ class WatchedStore<T extends KubeObject> implements Store<T> {
         ...(this.#version === undefined ? {} : { resourceVersion: this.#version }),
         timeoutSeconds: Math.round(jittered(300, 600)),
         signal: attempt.signal,
-        onOpen: () => this.#opened(),
+        onOpen: () => void this.#opened(),
       });
       for await (const event of events) {
         if (signal.aborted) return;
@@ -178,17 +178,23 @@ class WatchedStore<T extends KubeObject> implements Store<T> {
     }
   }
 
-  #opened(): void {
-    if (this.#synced && this.#problem !== undefined && this.#backoff.failures > 0) {
+  /** Notes that the server answers; true when that was news and has been announced. */
+  #opened(): boolean {
+    if (this.#problem === undefined) return false;
+    if (this.#backoff.failures > 0) {
       this.#options.logger.info('watching again', { resource: this.#type.plural, server: this.#client.server });
     }
     this.#problem = undefined;
+    this.#notify();
+    return true;
   }
 
   async #rest(error: unknown, signal: AbortSignal): Promise<void> {
     const retryMs = Math.round(this.#backoff.nextMs());
     const { failures } = this.#backoff;
+    const news = this.#problem === undefined;
     this.#problem = messageOf(error);
+    if (news) this.#notify();
     const log = failures === 1 || failures % 10 === 0 ? 'warn' : 'debug';
     this.#options.logger[log]('cannot watch, trying again', {
       resource: this.#type.plural,

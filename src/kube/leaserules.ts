@@ -1,0 +1,98 @@
+/** The rules of leader election on a Lease, as client-go has them, without I/O. Times without a zone are monotonic milliseconds of the observer. */
+import type { LeaseSpec } from './objects.ts';
+
+/** What a candidate has seen of the lease. */
+export interface LeaseObservation {
+  readonly record: LeaseSpec | undefined;
+  /** When this candidate first saw the record as it is; the clocks of others do not count. */
+  readonly since: number;
+}
+
+export type LeaseDecision =
+  | { readonly action: 'acquire' }
+  | { readonly action: 'renew' }
+  /** Somebody else holds it for at least so long. */
+  | { readonly action: 'wait'; readonly ms: number };
+
+/** The observation after looking at the lease at `now`: the time starts anew with every change of the record. */
+export function observeLease(
+  previous: LeaseObservation | undefined,
+  record: LeaseSpec | undefined,
+  now: number,
+): LeaseObservation {
+  if (previous !== undefined && sameRecord(previous.record, record)) return previous;
+  return { record, since: now };
+}
+
+/** What a candidate may do now. */
+export function decideLease(
+  observation: LeaseObservation,
+  identity: string,
+  now: number,
+  leaseMs: number,
+): LeaseDecision {
+  const holder = holderOf(observation.record);
+  if (holder === undefined) return { action: 'acquire' };
+  if (holder === identity) return { action: 'renew' };
+  const left = observation.since + durationMs(observation.record, leaseMs) - now;
+  return left <= 0 ? { action: 'acquire' } : { action: 'wait', ms: left };
+}
+
+/** Who holds a lease, expired or not; undefined when it was released or never taken. */
+export function holderOf(record: LeaseSpec | undefined): string | undefined {
+  const holder = record?.holderIdentity;
+  return holder === '' ? undefined : holder;
+}
+
+/** The record with which `identity` takes or renews a lease. `wallMs` is milliseconds since the epoch. */
+export function heldRecord(
+  previous: LeaseSpec | undefined,
+  identity: string,
+  wallMs: number,
+  leaseMs: number,
+): LeaseSpec {
+  const renewTime = microTime(wallMs);
+  const mine = previous?.holderIdentity === identity;
+  const transitions = previous?.leaseTransitions ?? 0;
+  return {
+    holderIdentity: identity,
+    leaseDurationSeconds: Math.max(1, Math.round(leaseMs / 1000)),
+    acquireTime: mine ? (previous.acquireTime ?? renewTime) : renewTime,
+    renewTime,
+    leaseTransitions: mine || previous === undefined ? transitions : transitions + 1,
+  };
+}
+
+/** The record with which a holder gives a lease back, so that nobody has to wait for its end. */
+export function releasedRecord(previous: LeaseSpec, wallMs: number): LeaseSpec {
+  const time = microTime(wallMs);
+  return {
+    holderIdentity: '',
+    leaseDurationSeconds: 1,
+    acquireTime: time,
+    renewTime: time,
+    leaseTransitions: previous.leaseTransitions ?? 0,
+  };
+}
+
+/** RFC 3339 with six decimals (meta/v1 MicroTime). */
+export function microTime(wallMs: number): string {
+  return new Date(wallMs).toISOString().replace('Z', '000Z');
+}
+
+function durationMs(record: LeaseSpec | undefined, fallbackMs: number): number {
+  const seconds = record?.leaseDurationSeconds;
+  return seconds === undefined || seconds <= 0 ? fallbackMs : seconds * 1000;
+}
+
+const RECORD_FIELDS = [
+  'holderIdentity',
+  'renewTime',
+  'acquireTime',
+  'leaseTransitions',
+  'leaseDurationSeconds',
+] as const;
+
+function sameRecord(a: LeaseSpec | undefined, b: LeaseSpec | undefined): boolean {
+  return RECORD_FIELDS.every((field) => a?.[field] === b?.[field]);
+}
