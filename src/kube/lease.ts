@@ -80,7 +80,6 @@ class Elector implements LeaseElector {
   #renewedAt = Number.NEGATIVE_INFINITY;
   /** The resourceVersion a write of ours was based on that did not succeed. */
   #refused: string | undefined;
-  #storeWasAway = false;
   #announced = '';
   #wake: () => void = () => undefined;
 
@@ -192,9 +191,6 @@ class Elector implements LeaseElector {
 
   /** A leader's own renewals come back through the store; they are no reason to renew again. */
   #storeChanged(): void {
-    const problem = this.#options.store?.problem !== undefined;
-    if (problem && !this.#storeWasAway) this.#outOfContact();
-    this.#storeWasAway = problem;
     if (!this.#leader || this.#showsRival()) this.#wake();
   }
 
