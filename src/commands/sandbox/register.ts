@@ -115,7 +115,7 @@ function addLifecycle(group: Command, context: CommandContext): void {
     name: 'status',
     summary: 'show the clusters, nodes and processes of a sandbox',
     examples: [{ what: 'For scripts', command: 'subctl sandbox status -o json' }],
-    action: (actions) => actions.sandboxStatus,
+    action: (actions) => actions.sandboxStatusCommand,
   });
 }
 

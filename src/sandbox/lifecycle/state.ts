@@ -56,6 +56,10 @@ export interface SandboxFiles {
   log(role: string): string;
   socket(cluster: string): string;
   clusterKubeconfig(cluster: string): string;
+  /** Files of the control plane of a cluster. */
+  clusterDir(cluster: string): string;
+  secrets(cluster: string): string;
+  readonly portFile: string;
   nodeDir(node: string): string;
 }
 
@@ -71,7 +75,10 @@ export function sandboxFiles(root: string, name: string): SandboxFiles {
     config: (role) => path.join(dir, 'config', `${flat(role)}.json`),
     log: (role) => path.join(dir, 'logs', `${flat(role)}.log`),
     socket: (cluster) => path.join(dir, `${cluster}.sock`),
-    clusterKubeconfig: (cluster) => path.join(dir, 'clusters', `${cluster}.kubeconfig`),
+    clusterKubeconfig: (cluster) => path.join(dir, 'clusters', cluster, 'kubeconfig'),
+    clusterDir: (cluster) => path.join(dir, 'clusters', cluster),
+    secrets: (cluster) => path.join(dir, 'clusters', cluster, 'secrets.json'),
+    portFile: path.join(dir, 'proxy.port'),
     nodeDir: (node) => path.join(dir, 'nodes', node),
   };
 }

@@ -1,4 +1,9 @@
 import type { KubeObject } from '../../kube/client.ts';
+import type { Pod } from '../../kube/objects.ts';
+import { RESOURCES, resourceOf } from '../../kube/resources.ts';
+import { isPodReady } from '../controllers/pods.ts';
+import type { ClusterPlan } from '../plan.ts';
+import { clusterClient, waitFor, type SandboxTools } from './tools.ts';
 
 /** What every cluster of a sandbox starts with. */
 export interface WorkloadOptions {
@@ -50,4 +55,42 @@ export function defaultWorkloads(options: WorkloadOptions): readonly KubeObject[
     },
   };
   return [deployment, service, client];
+}
+
+/** The node of pod client: the last one that is not a gateway, else the last. */
+export function clientNode(cluster: ClusterPlan): string {
+  return (cluster.nodes.findLast((node) => !node.gateway) ?? cluster.nodes.at(-1))?.name ?? '';
+}
+
+/** Creates the workloads of a cluster; they run as soon as its nodes are ready. */
+export async function createWorkloads(tools: SandboxTools, cluster: ClusterPlan): Promise<void> {
+  const client = clusterClient(tools.files, cluster);
+  const objects = defaultWorkloads({
+    replicas: cluster.nodes.length,
+    clientNode: clientNode(cluster),
+    version: tools.product.version,
+  });
+  try {
+    for (const object of objects) {
+      const type = resourceOf(object.apiVersion ?? '', object.kind ?? '');
+      if (type !== undefined)
+        await client.apply(type, object, { fieldManager: 'sandbox', force: true, namespace: 'default' });
+    }
+  } finally {
+    client.close();
+  }
+}
+
+/** Waits until every pod of the workloads is ready. */
+export async function waitForWorkloads(tools: SandboxTools, cluster: ClusterPlan): Promise<void> {
+  const client = clusterClient(tools.files, cluster);
+  try {
+    await waitFor(tools, { what: `the workloads of ${cluster.name}`, timeoutMs: 60_000 }, async () => {
+      const { items } = await client.list<Pod>(RESOURCES.pods, { namespace: 'default' });
+      const ready = items.filter(isPodReady).length;
+      return ready >= cluster.nodes.length + 1 ? true : undefined;
+    });
+  } finally {
+    client.close();
+  }
 }

@@ -1,0 +1,151 @@
+import path from 'node:path';
+import { CommandError } from '../../host/command.ts';
+import { ExpectedError } from '../../runtime/errors.ts';
+import { removeSandbox } from '../../sandbox/lifecycle/down.ts';
+import { insideCommand } from '../../sandbox/lifecycle/inside.ts';
+import { withLock } from '../../sandbox/lifecycle/lock.ts';
+import type { SandboxOptions } from '../../sandbox/lifecycle/state.ts';
+import type { SandboxTools } from '../../sandbox/lifecycle/tools.ts';
+import { startSandbox } from '../../sandbox/lifecycle/up.ts';
+import type { ClusterPlan, SandboxPlan } from '../../sandbox/plan.ts';
+import type { CommandRun } from '../context.ts';
+import { formatDuration } from '../duration.ts';
+import { renderTable, type Column } from '../output.ts';
+import { requireRoot, sandboxTools } from '../sandbox/tools.ts';
+import { describeTrouble, observeCluster } from './observe.ts';
+import type { DemoFlags } from './register.ts';
+import { judge, parseProbeOutput, planTraffic, type Crossing, type TrafficRow } from './traffic.ts';
+
+const CLI_TIMEOUT_MS = 180_000;
+const PROBE_TIMEOUT_MS = 5000;
+
+/** One demo under way. */
+interface Demo {
+  readonly run: CommandRun;
+  readonly tools: SandboxTools;
+  readonly flags: DemoFlags;
+}
+
+function optionsOf(flags: DemoFlags): SandboxOptions {
+  const size = { clusters: ['east', 'west'], nodes: 3, gateways: 1, wanLatencyMs: 0 };
+  return { name: flags.name, ...size, controlPlane: flags.controlPlane };
+}
+
+/** Runs subctl itself as a user would, in the directory of the sandbox; resolves with its output. */
+async function subctl({ run, tools }: Demo, args: readonly string[]): Promise<string> {
+  const { files, product, runner, signal } = tools;
+  const program = [product.node, path.join(product.dist, 'subctl.mjs'), ...args, '--kubeconfig', files.kubeconfig];
+  return run.reporter.step(`subctl ${args.join(' ')}`, async () => {
+    try {
+      const { stdout } = await runner.run('env', ['-C', files.dir, ...program], { timeoutMs: CLI_TIMEOUT_MS, signal });
+      return stdout;
+    } catch (error) {
+      if (signal.aborted) throw new ExpectedError('interrupted', { cause: error });
+      if (!(error instanceof CommandError)) throw error;
+      throw new ExpectedError(`subctl ${args[0] ?? ''} failed:\n${error.stderr}${error.stdout}`.trimEnd(), {
+        cause: error,
+      });
+    }
+  });
+}
+
+async function connect(demo: Demo, plan: SandboxPlan): Promise<void> {
+  const { flags, run } = demo;
+  const [first] = plan.clusters;
+  await subctl(demo, ['deploy-broker', '--context', first?.name ?? '']);
+  for (const { name, nodes } of plan.clusters) {
+    const gateways = nodes.filter((node) => node.gateway).map((node) => node.name);
+    const identity = ['--context', name, '--clusterid', name, '--gateway-nodes', gateways.join(',')];
+    await subctl(demo, ['join', 'broker-info.subm', ...identity, '--cable-driver', flags.cableDriver]);
+  }
+  for (const { name } of plan.clusters) {
+    run.print(await subctl(demo, ['show', 'connections', '--context', name, '--wait', '--timeout', '60s']));
+  }
+}
+
+/** The requests of one source, made by one program where the source is. */
+async function runCrossings({ tools, flags }: Demo, crossings: readonly Crossing[]): Promise<readonly TrafficRow[]> {
+  const source = crossings[0]?.source;
+  if (source === undefined) return [];
+  const { product, runner, signal } = tools;
+  const program = [
+    product.node,
+    path.join(product.dist, 'sandbox.mjs'),
+    'probe',
+    '--timeout',
+    String(PROBE_TIMEOUT_MS),
+  ];
+  const at = { name: flags.name, cluster: source.cluster, target: source.target };
+  const [file = '', ...args] = await insideCommand(tools, at, [...program, ...crossings.map(({ url }) => url)]);
+  const timeoutMs = (crossings.length + 2) * 2 * PROBE_TIMEOUT_MS;
+  const { stdout } = await runner.run(file, args, { timeoutMs, signal });
+  const answers = parseProbeOutput(stdout);
+  return crossings.map((crossing) =>
+    judge(
+      crossing,
+      answers.find((answer) => answer.url === crossing.url),
+    ),
+  );
+}
+
+const COLUMNS: readonly Column<TrafficRow>[] = [
+  { header: 'FROM', value: (row) => row.from },
+  { header: 'TO', value: (row) => row.to },
+  { header: 'RESULT', value: (row) => row.result },
+  { header: 'SOURCE SEEN', value: (row) => row.seen },
+  { header: 'EXPECTED', value: (row) => row.expected },
+  { header: 'RTT', value: (row) => row.rtt },
+];
+
+async function proveTraffic(demo: Demo, a: ClusterPlan, b: ClusterPlan): Promise<void> {
+  const { run, tools } = demo;
+  const rows = await run.reporter.step('Traffic: pods, Services and nodes, both directions', async () => {
+    const [from, to] = await Promise.all([observeCluster(tools, a), observeCluster(tools, b)]);
+    const bySource = Map.groupBy(planTraffic(from, to), ({ source }) => `${source.cluster} ${source.target}`);
+    const rows: TrafficRow[] = [];
+    for (const crossings of bySource.values()) rows.push(...(await runCrossings(demo, crossings)));
+    return rows;
+  });
+  run.print(renderTable(COLUMNS, rows, true));
+  const bad = rows.filter((row) => !row.good).length;
+  if (bad > 0 || rows.length === 0)
+    throw new ExpectedError(`${bad} of ${rows.length} requests failed or came from a wrong address`);
+  run.reporter.done(`All ${rows.length} requests arrived with the right source address`);
+}
+
+async function perform(demo: Demo): Promise<void> {
+  const { run, tools, flags } = demo;
+  const { plan } = await withLock(tools.files.lock, () => startSandbox(tools, optionsOf(flags)));
+  const [a, b] = plan.clusters;
+  if (a === undefined || b === undefined) throw new ExpectedError('the demo needs two clusters');
+  try {
+    await connect(demo, plan);
+    await proveTraffic(demo, a, b);
+  } catch (error) {
+    if (!tools.signal.aborted)
+      run.context.terminal.stderr.write(await describeTrouble(tools, flags.name, plan.clusters));
+    throw error;
+  }
+}
+
+/**
+ * `subctl demo`: two clusters are started, joined and proven to reach each other, then removed unless they are to be
+ * kept; removed also after a failure or an interruption. Rejects unless every request was good.
+ */
+export async function demo(run: CommandRun, flags: DemoFlags): Promise<void> {
+  requireRoot();
+  const tools = sandboxTools(run, flags.name);
+  const startedMs = run.context.clock.monotonic();
+  const remove = (): Promise<unknown> => withLock(tools.files.lock, () => removeSandbox(tools, flags.name));
+  await run.reporter.step('Nothing left of an earlier demo', remove);
+  try {
+    await perform({ run, tools, flags });
+  } finally {
+    if (!flags.keep) await run.reporter.step('Everything removed', remove);
+  }
+  const suffix = `--name ${flags.name}`;
+  run.reporter.done(`Done in ${formatDuration(run.context.clock.monotonic() - startedMs)}`);
+  if (!flags.keep) return;
+  run.reporter.info(`Use the clusters:  eval "$(subctl sandbox env ${suffix})"`);
+  run.reporter.info(`Remove them:       subctl sandbox down ${suffix}`);
+}

@@ -1,0 +1,84 @@
+import type { Gateway } from '../../api/types.ts';
+import { OPERATOR_NAMESPACE } from '../../api/names.ts';
+import type { Pod, Service } from '../../kube/objects.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import { ExpectedError, messageOf } from '../../runtime/errors.ts';
+import type { ClusterPlan } from '../../sandbox/plan.ts';
+import { readLog } from '../../sandbox/lifecycle/logs.ts';
+import { clusterClient, type SandboxTools } from '../../sandbox/lifecycle/tools.ts';
+import { ECHO_PORT } from '../../sandbox/lifecycle/workloads.ts';
+import type { ClusterPlace, PodPlace } from './traffic.ts';
+
+function place(pod: Pod): PodPlace {
+  return { name: pod.metadata.name ?? '', address: pod.status?.podIP ?? '', node: pod.spec.nodeName ?? '' };
+}
+
+/** Where the workloads of a sandbox cluster are. */
+export async function observeCluster(tools: SandboxTools, cluster: ClusterPlan): Promise<ClusterPlace> {
+  const client = clusterClient(tools.files, cluster);
+  try {
+    const [pods, service] = await Promise.all([
+      client.list<Pod>(RESOURCES.pods, { namespace: 'default' }),
+      client.get<Service>(RESOURCES.services, 'echo', { namespace: 'default' }),
+    ]);
+    const found = pods.items.find((pod) => pod.metadata.name === 'client');
+    if (found === undefined) throw new ExpectedError(`pod client of ${cluster.name} is gone`);
+    return {
+      name: cluster.name,
+      nodes: cluster.nodes.map(({ name, gateway, podGateway }) => ({ name, gateway, podNetworkAddress: podGateway })),
+      echo: pods.items.filter((pod) => pod.metadata.labels?.['app'] === 'echo').map(place),
+      client: place(found),
+      serviceAddress: service.spec.clusterIP ?? '',
+      port: ECHO_PORT,
+    };
+  } finally {
+    client.close();
+  }
+}
+
+const LOG_LINES = 15;
+
+async function logTail(
+  tools: SandboxTools,
+  name: string,
+  cluster: string,
+  node: string,
+  daemon: string,
+): Promise<string> {
+  const text = await readLog(tools, { name, cluster, node, daemon }).catch((error: unknown) => messageOf(error));
+  return `--- ${daemon} on ${node}\n${text.trimEnd().split('\n').slice(-LOG_LINES).join('\n')}\n`;
+}
+
+async function gatewayStatus(tools: SandboxTools, cluster: ClusterPlan): Promise<string> {
+  const client = clusterClient(tools.files, cluster);
+  try {
+    const { items } = await client.list<Gateway>(RESOURCES.gateways, {
+      namespace: OPERATOR_NAMESPACE,
+      signal: AbortSignal.timeout(5000),
+    });
+    const status = items
+      .map((gateway) => JSON.stringify({ name: gateway.metadata.name, ...gateway.status }, undefined, 2))
+      .join('\n');
+    return `--- Gateways of ${cluster.name}\n${status}\n`;
+  } catch (error) {
+    return `--- Gateways of ${cluster.name}: ${messageOf(error)}\n`;
+  } finally {
+    client.close();
+  }
+}
+
+/** What one looks at when clusters are not connected: Gateway status and the last lines of the daemons. Never rejects. */
+export async function describeTrouble(
+  tools: SandboxTools,
+  name: string,
+  clusters: readonly ClusterPlan[],
+): Promise<string> {
+  const parts = clusters.flatMap((cluster) => [
+    gatewayStatus(tools, cluster),
+    ...cluster.nodes.flatMap((node) => [
+      ...(node.gateway ? [logTail(tools, name, cluster.name, node.name, 'gateway')] : []),
+      logTail(tools, name, cluster.name, node.name, 'routeagent'),
+    ]),
+  ]);
+  return (await Promise.all(parts)).join('');
+}

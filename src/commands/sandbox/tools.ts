@@ -1,0 +1,33 @@
+import { createRunner } from '../../host/command.ts';
+import { ExpectedError } from '../../runtime/errors.ts';
+import { createLogger } from '../../runtime/logger.ts';
+import { checkName, sandboxFiles, sandboxRoot } from '../../sandbox/lifecycle/state.ts';
+import { findDist, type Progress, type SandboxTools } from '../../sandbox/lifecycle/tools.ts';
+import type { CommandRun } from '../context.ts';
+
+/** What the operations on sandbox `name` are given by the command line; -vv shows every program that is run. */
+export function sandboxTools(run: CommandRun, name: string, progress: Progress = run.reporter): SandboxTools {
+  const { context, flags } = run;
+  const logger = createLogger({
+    level: flags.verbosity >= 2 ? 'debug' : 'error',
+    write: (line) => context.terminal.stderr.write(line),
+  });
+  return {
+    files: sandboxFiles(sandboxRoot(context.env), checkName(name)),
+    runner: createRunner({ logger }),
+    logger,
+    clock: context.clock,
+    progress,
+    signal: context.interrupted(),
+    env: context.env,
+    product: { node: process.execPath, dist: findDist(import.meta.dirname), version: context.version },
+  };
+}
+
+/** Rejects when the caller may not make network namespaces. */
+export function requireRoot(): void {
+  if (process.geteuid?.() === 0) return;
+  throw new ExpectedError('a sandbox is made of network namespaces, which only root may create', {
+    hint: 'Run the same command as root, for instance with sudo.',
+  });
+}
