@@ -8,6 +8,7 @@ import type { Cable, CableDriver, DesiredCables } from '../../src/engine/drivers
 import { createRunner, type CommandRunner } from '../../src/host/command.ts';
 import { cableName } from '../../src/api/names.ts';
 import { createLogger } from '../../src/runtime/logger.ts';
+import { ReconcileLoop } from '../../src/runtime/loop.ts';
 
 /** Debug output of the drivers under test; empty unless CABLE_TEST_LOG names a level. */
 const logger = createLogger({
@@ -58,6 +59,7 @@ export class CableTestbed {
   readonly #id = `t-${Math.random().toString(36).slice(2, 8)}`;
   readonly #folder = mkdtempSync(path.join(tmpdir(), 'cable-'));
   readonly #captures: ChildProcess[] = [];
+  readonly #loops: (() => Promise<void>)[] = [];
 
   constructor(count: number, port = 4500) {
     const wan = this.wan;
@@ -65,6 +67,7 @@ export class CableTestbed {
     run('ip', '-n', wan, 'link', 'set', 'lo', 'up');
     run('ip', '-n', wan, 'link', 'add', 'br0', 'type', 'bridge');
     run('ip', '-n', wan, 'link', 'set', 'br0', 'up');
+    run('ip', '-n', wan, 'addr', 'add', '198.18.0.254/24', 'dev', 'br0');
     this.gateways = Array.from({ length: count }, (_, index) => this.#addGateway(index + 1, port));
   }
 
@@ -156,6 +159,57 @@ export class CableTestbed {
     return { cables, guardedCidrs: to.flatMap((gateway) => gateway.subnets), cniAddress: from.cniAddress };
   }
 
+  /** Runs a driver as the engine does: at once, on every change it reports, after failures. Ends with `stop`. */
+  keepSynced(driver: CableDriver, desired: () => Promise<DesiredCables>): { trigger(): void; stop(): Promise<void> } {
+    const controller = new AbortController();
+    const loop = new ReconcileLoop({
+      name: 'cables',
+      reconcile: async (signal) => driver.sync(await desired(), signal),
+      logger: this.gateways[0]!.dependencies.logger,
+      resyncMs: 600_000,
+      backoff: { initialMs: 100, maxMs: 500 },
+    });
+    driver.onChange(() => loop.trigger());
+    const done = loop.run(controller.signal);
+    const stop = async (): Promise<void> => {
+      controller.abort();
+      await done;
+    };
+    this.#loops.push(stop);
+    return { trigger: () => loop.trigger(), stop };
+  }
+
+  /** Pings from a namespace every 20 ms until the returned function is called; it gives the numbers. */
+  pinger(namespace: string, address: string): () => Promise<{ readonly sent: number; readonly answered: number }> {
+    const args = ['netns', 'exec', namespace, 'ping', '-n', '-q', '-i', '0.02', '-W1', address];
+    const child = spawn('ip', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#captures.push(child);
+    let said = '';
+    child.stdout.on('data', (chunk) => (said += String(chunk)));
+    return async () => {
+      const done = new Promise((resolve) => child.once('close', resolve));
+      child.kill('SIGINT');
+      await done;
+      const match = /(\d+) packets transmitted, (\d+) received/.exec(said);
+      return { sent: Number(match?.[1]), answered: Number(match?.[2]) };
+    };
+  }
+
+  /** All a gateway has, as the tools print it. */
+  snapshot(gateway: TestGateway): string {
+    const links = this.ip(gateway, '-o', 'link').replaceAll(/ state \w+/g, '');
+    const rest = [this.ip(gateway, '-o', '-4', 'addr'), this.ip(gateway, '-4', 'route', 'show', 'table', 'all')];
+    return [links, ...rest, this.ip(gateway, 'rule'), this.nft(gateway, 'list', 'ruleset')].join('\n');
+  }
+
+  /** Gives a gateway a route, a rule and an nft table that are not ours. */
+  addForeign(gateway: TestGateway): void {
+    this.ip(gateway, 'route', 'add', '198.51.100.0/24', 'via', '198.18.0.254');
+    this.ip(gateway, 'rule', 'add', 'pref', '77', 'lookup', '77');
+    this.ip(gateway, 'rule', 'add', 'pref', '220', 'lookup', '78');
+    this.nft(gateway, 'add', 'table', 'inet', 'somebody');
+  }
+
   /** Whether one ping from a namespace is answered within a second. */
   async ping(namespace: string, address: string, source?: string): Promise<boolean> {
     const from = source === undefined ? [] : ['-I', source];
@@ -211,7 +265,8 @@ export class CableTestbed {
   }
 
   /** Ends what still runs in the namespaces, by id, and removes them. */
-  close(): void {
+  async close(): Promise<void> {
+    for (const stop of this.#loops) await stop();
     for (const capture of this.#captures) capture.kill('SIGKILL');
     for (const name of run('ip', 'netns', 'list').split('\n')) {
       const namespace = name.split(' ')[0] ?? '';

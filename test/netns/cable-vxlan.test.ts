@@ -19,13 +19,6 @@ async function connect() {
   return drivers;
 }
 
-/** All a gateway has, as the tools print it. */
-function snapshot(gateway: CableTestbed['gateways'][number]): string {
-  const links = bed.ip(gateway, '-o', 'link').replaceAll(/ state \w+/g, '');
-  const rest = [bed.ip(gateway, '-o', '-4', 'addr'), bed.ip(gateway, 'route', 'show', 'table', 'all')];
-  return [links, ...rest, bed.ip(gateway, 'rule'), bed.nft(gateway, 'list', 'ruleset')].join('\n');
-}
-
 test('three gateways carry pods and Services both ways, with the pod address of the node as source', async () => {
   const drivers = await connect();
   const stop = await bed.capture();
@@ -45,23 +38,20 @@ test('three gateways carry pods and Services both ways, with the pod address of 
 
 test('a new process changes nothing, removes the cable that went, and cleans up to the last object', async () => {
   const [a] = bed.gateways;
-  const foreign = ['198.51.100.0/24', 'via', '198.18.0.2'];
-  bed.ip(a!, 'route', 'add', ...foreign);
-  bed.ip(a!, 'rule', 'add', 'pref', '77', 'lookup', '77');
-  bed.nft(a!, 'add', 'table', 'inet', 'somebody');
-  const before = snapshot(a!);
+  bed.addForeign(a!);
+  const before = bed.snapshot(a!);
   const drivers = await connect();
-  const connected = snapshot(a!);
+  const connected = bed.snapshot(a!);
   const again = createDriver('vxlan', a!.dependencies);
   await again.start(forever);
   await again.sync(await bed.desired(a!, drivers), forever);
-  expect(snapshot(a!)).toBe(connected);
+  expect(bed.snapshot(a!)).toBe(connected);
   await again.sync(await bed.desired(a!, drivers, [bed.gateways[2]!]), forever);
   expect(bed.ip(a!, 'route', 'show', 'table', '100')).not.toContain(bed.gateways[1]!.subnets[1]!);
   expect((await again.connections()).map(({ cableName }) => cableName)).toEqual(['submariner-cable-c3-198-18-0-3']);
   await until('the third cluster is still reached', () => bed.ping(a!.podNamespace, bed.gateways[2]!.podAddress));
   await createDriver('vxlan', a!.dependencies).cleanup();
-  expect(snapshot(a!)).toBe(before);
+  expect(bed.snapshot(a!)).toBe(before);
 });
 
 test('a gateway whose VTEP address is taken is named; the others are connected', async () => {

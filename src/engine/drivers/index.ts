@@ -1,6 +1,7 @@
 import { UsageError } from '../../runtime/errors.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import type { CableDriver } from './driver.ts';
+import { IpsecDriver } from './ipsec.ts';
 import { VxlanDriver } from './vxlan.ts';
 
 export type { DriverDependencies } from './dependencies.ts';
@@ -9,6 +10,7 @@ export type { DriverDependencies } from './dependencies.ts';
 export function createDriver(name: string, dependencies: DriverDependencies): CableDriver {
   const logger = dependencies.logger.with({ driver: name });
   const own = { ...dependencies, logger };
+  if (name === 'ipsec' || name === 'libreswan') return new IpsecDriver(own);
   if (name === 'vxlan') return new VxlanDriver(own);
   throw new UsageError(`there is no cable driver ${JSON.stringify(name)}`, { hint: 'Use ipsec, wireguard or vxlan.' });
 }

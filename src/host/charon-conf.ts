@@ -1,0 +1,76 @@
+/** How one charon is set up. */
+export interface CharonSettings {
+  /** `userland`: ESP in charon itself, through the tun link ipsec0; `kernel`: XFRM. */
+  readonly esp: 'kernel' | 'userland';
+  readonly viciSocket: string;
+  readonly logFile: string;
+  /** UDP port of IKE and ESP in UDP, with the non-ESP marker of RFC 3948. */
+  readonly udpPort: number;
+  /** Seconds until the first retransmission; each further one waits 1.5 times as long. */
+  readonly retransmitTimeoutSeconds: number;
+  /** Retransmissions before the peer counts as dead. */
+  readonly retransmitTries: number;
+}
+
+/** Packets of charon itself carry this mark in userland mode, so that they never enter the tunnel they make. */
+export const OWN_MARK = '0x42';
+
+/** Table and rule priority of the routes kernel-libipsec insists on making itself. */
+export const CHARON_TABLE = 220;
+
+function espPlugins(esp: CharonSettings['esp']): readonly string[] {
+  if (esp === 'kernel') return [];
+  return [
+    '    kernel-libipsec {',
+    '      allow_peer_ts = yes',
+    '    }',
+    '    socket-default {',
+    `      fwmark = ${OWN_MARK}`,
+    '    }',
+  ];
+}
+
+/**
+ * strongswan.conf(5) of a charon that is only driven over VICI. Only `udpPort` is used: the peers of a cable agree on
+ * one port, and charon's other port is left to chance. 16 threads are the least: kernel-libipsec keeps nine busy.
+ */
+export function renderCharonConf(settings: CharonSettings): string {
+  const { esp, viciSocket, logFile, udpPort, retransmitTimeoutSeconds, retransmitTries } = settings;
+  const libipsec = esp === 'userland' ? 'kernel-libipsec ' : '';
+  const netlinkMark = esp === 'userland' ? [`      fwmark = !${OWN_MARK}`] : [];
+  const lines = [
+    'charon {',
+    `  load = random nonce openssl pem pkcs1 x509 pubkey hmac kdf gcm ${libipsec}kernel-netlink socket-default vici`,
+    '  threads = 16',
+    '  port = 0',
+    `  port_nat_t = ${udpPort}`,
+    '  install_routes = no',
+    `  routing_table = ${esp === 'userland' ? CHARON_TABLE : 0}`,
+    `  routing_table_prio = ${CHARON_TABLE}`,
+    '  install_virtual_ip = no',
+    `  retransmit_timeout = ${retransmitTimeoutSeconds}`,
+    '  retransmit_base = 1.5',
+    `  retransmit_tries = ${retransmitTries}`,
+    '  plugins {',
+    '    vici {',
+    `      socket = unix://${viciSocket}`,
+    '    }',
+    '    kernel-netlink {',
+    '      roam_events = no',
+    ...netlinkMark,
+    '    }',
+    ...espPlugins(esp),
+    '  }',
+    '  filelog {',
+    '    submariner {',
+    `      path = ${logFile}`,
+    '      default = 1',
+    '      append = no',
+    '      flush_line = yes',
+    '      time_format = %Y-%m-%dT%H:%M:%S',
+    '    }',
+    '  }',
+    '}',
+  ];
+  return `${lines.join('\n')}\n`;
+}

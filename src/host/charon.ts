@@ -1,0 +1,268 @@
+import { accessSync, constants, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { ExpectedError, messageOf } from '../runtime/errors.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { CHARON_TABLE, OWN_MARK, renderCharonConf } from './charon-conf.ts';
+import type { CommandRunner } from './command.ts';
+import { daemonOutput, findDaemon, startDaemon, stopDaemon, waitFor } from './daemon.ts';
+import { probeKernelEsp, type EspSupport } from './esp.ts';
+import { connectVici, type ViciClient } from './vici/client.ts';
+
+/** Debian's name of the program; it stays in the foreground and needs no systemd. */
+const PROGRAM = '/usr/sbin/charon-systemd';
+const PACKAGES =
+  'charon-systemd strongswan-swanctl libcharon-extra-plugins libstrongswan-standard-plugins libstrongswan-extra-plugins';
+const EVENTS = ['ike-updown', 'child-updown'] as const;
+const START_MS = 10_000;
+const ADOPT_MS = 3000;
+
+export interface CharonDependencies {
+  readonly runner: CommandRunner;
+  readonly logger: Logger;
+  /** Folder of its configuration, socket, log and record. */
+  readonly folder: string;
+  readonly udpPort: number;
+  readonly retransmitTimeoutSeconds: number;
+  readonly retransmitTries: number;
+  readonly namespace?: string;
+}
+
+/** The link charon makes for userland ESP. */
+export const LIBIPSEC_LINK = 'ipsec0';
+
+/**
+ * One charon that outlives this process: started when there is none, adopted when a former process left it, ended only
+ * by `stop`.
+ *
+ * INVARIANTS:
+ * - single flight: at most one attempt to connect or start runs at a time;
+ * - a charon that runs with another configuration, or does not answer, is ended before a new one starts;
+ * - the connection is only a way in: all that is known of tunnels is asked for anew.
+ */
+export class Charon {
+  readonly #dependencies: CharonDependencies;
+  readonly #listeners = new Set<() => void>();
+  #client: ViciClient | undefined;
+  #attempt: Promise<ViciClient> | undefined;
+  #support: EspSupport | undefined;
+
+  constructor(dependencies: CharonDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  /** Calls back when tunnels go up or down and when charon goes away. */
+  onChange(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Whether the kernel encrypts; found out once, it does not change while the machine runs. */
+  async esp(): Promise<EspSupport> {
+    this.#support ??= await probeKernelEsp(this.#dependencies.runner);
+    return this.#support;
+  }
+
+  /** A connection to a charon that runs; starts one when needed. Rejects with what the operator has to do. */
+  async ensure(signal?: AbortSignal): Promise<ViciClient> {
+    const running = this.#running();
+    if (running !== undefined) return running;
+    this.#attempt ??= this.#connectOrStart(signal).finally(() => (this.#attempt = undefined));
+    return this.#attempt;
+  }
+
+  /** A connection to the charon that runs; undefined when there is none. Starts nothing. */
+  async attach(): Promise<ViciClient | undefined> {
+    const running = this.#running();
+    if (running !== undefined || findDaemon(this.#dependencies.folder) === undefined) return running;
+    try {
+      return await this.#connect();
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Lets go of the connection; charon goes on. */
+  release(): void {
+    this.#client?.close();
+    this.#client = undefined;
+  }
+
+  /** Ends charon and with it all tunnels. */
+  async stop(): Promise<void> {
+    this.release();
+    await stopDaemon(this.#dependencies.folder);
+    rmSync(this.#file('charon.vici'), { force: true });
+    await this.#removeRule();
+  }
+
+  /** A charon that was killed leaves its rule behind; by the mark it cannot be another program's. */
+  async #removeRule(): Promise<void> {
+    const { runner } = this.#dependencies;
+    const { stdout } = await runner.run('ip', ['-4', 'rule', 'show']);
+    if (!stdout.includes(`${CHARON_TABLE}:\tnot from all fwmark ${OWN_MARK} lookup ${CHARON_TABLE}`)) return;
+    const table = String(CHARON_TABLE);
+    await runner.run('ip', ['-4', 'rule', 'del', 'not', 'fwmark', OWN_MARK, 'pref', table, 'lookup', table]);
+  }
+
+  #file(name: string): string {
+    return path.join(this.#dependencies.folder, name);
+  }
+
+  #running(): ViciClient | undefined {
+    if (this.#client?.open !== true || findDaemon(this.#dependencies.folder) === undefined) return undefined;
+    return this.#client;
+  }
+
+  #notify(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  async #connectOrStart(signal: AbortSignal | undefined): Promise<ViciClient> {
+    const { folder, logger } = this.#dependencies;
+    const conf = await this.#conf();
+    if (findDaemon(folder) !== undefined) {
+      const adopted = await this.#adopt(conf, signal);
+      if (adopted !== undefined) return adopted;
+      logger.warn('charon does not answer or has another configuration, starting a new one');
+      await stopDaemon(folder);
+    }
+    await this.#start(conf);
+    return this.#awaitStart(signal);
+  }
+
+  async #conf(): Promise<string> {
+    const { udpPort, retransmitTimeoutSeconds, retransmitTries } = this.#dependencies;
+    const { kernel } = await this.esp();
+    return renderCharonConf({
+      esp: kernel ? 'kernel' : 'userland',
+      viciSocket: this.#file('charon.vici'),
+      logFile: this.#file('charon.log'),
+      udpPort,
+      retransmitTimeoutSeconds,
+      retransmitTries,
+    });
+  }
+
+  async #adopt(conf: string, signal: AbortSignal | undefined): Promise<ViciClient | undefined> {
+    if (readText(this.#file('strongswan.conf')) !== conf) return undefined;
+    const connected = async (): Promise<boolean> => {
+      try {
+        await this.#connect();
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    await waitFor(connected, ADOPT_MS, signal);
+    return this.#client;
+  }
+
+  async #connect(): Promise<ViciClient> {
+    const client = await connectVici(this.#file('charon.vici'));
+    try {
+      await client.request('version', {}, ADOPT_MS);
+      for (const event of EVENTS) await client.on(event, () => this.#notify());
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+    client.onClose(() => {
+      if (this.#client !== client) return;
+      this.#client = undefined;
+      this.#notify();
+    });
+    this.#client = client;
+    return client;
+  }
+
+  async #start(conf: string): Promise<void> {
+    const { folder, logger, namespace } = this.#dependencies;
+    assertInstalled();
+    await this.#assertPortFree();
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    for (const file of ['charon.vici', 'charon.log']) rmSync(this.#file(file), { force: true });
+    writeFileSync(this.#file('strongswan.conf'), conf, { mode: 0o600 });
+    const record = await startDaemon({
+      file: PROGRAM,
+      args: [],
+      env: { STRONGSWAN_CONF: this.#file('strongswan.conf') },
+      folder,
+      ...(namespace === undefined ? {} : { namespace }),
+    });
+    logger.info('charon started', { pid: record.pid });
+  }
+
+  /** charon itself goes on without a socket when its port is taken. */
+  async #assertPortFree(): Promise<void> {
+    const { runner, udpPort } = this.#dependencies;
+    const { stdout } = await runner.run('ss', ['-H', '-u', '-l', '-n', '-p', `sport = :${udpPort}`]);
+    const taken = stdout.trim().split('\n')[0] ?? '';
+    if (taken === '') return;
+    const owner = /users:\(\("([^"]+)",pid=(\d+)/.exec(taken);
+    const who = owner === null ? 'another program' : `${owner[1] ?? ''} (process ${owner[2] ?? ''})`;
+    throw new ExpectedError(`UDP port ${udpPort} of this node is taken by ${who}; IPsec needs it`, {
+      hint: `See \`ss -ulnp sport = :${udpPort}\`; stop that program, or choose another port for tunnels.`,
+    });
+  }
+
+  async #awaitStart(signal: AbortSignal | undefined): Promise<ViciClient> {
+    const { folder } = this.#dependencies;
+    let last: unknown;
+    const ready = async (): Promise<boolean> => {
+      if (findDaemon(folder) === undefined) throw this.#startFailure('it ended at once');
+      try {
+        await this.#connect();
+        return true;
+      } catch (error) {
+        last = error;
+        return false;
+      }
+    };
+    if (await waitFor(ready, START_MS, signal)) {
+      const client = this.#client;
+      const problem = startProblem(readText(this.#file('charon.log')) ?? '');
+      if (client !== undefined && problem === undefined) return client;
+      last = problem ?? 'the connection broke';
+    }
+    await this.stop();
+    throw this.#startFailure(messageOf(last));
+  }
+
+  #startFailure(reason: string): ExpectedError {
+    const { folder } = this.#dependencies;
+    const said = daemonOutput(folder, 'charon.log') || daemonOutput(folder);
+    return new ExpectedError(`charon does not start: ${reason}${said === '' ? '' : `; it said: ${said}`}`, {
+      hint: `Look at ${this.#file('charon.log')}; needed are the packages ${PACKAGES}.`,
+    });
+  }
+}
+
+function readText(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function assertInstalled(): void {
+  try {
+    accessSync(PROGRAM, constants.X_OK);
+  } catch (cause) {
+    throw new ExpectedError(`${PROGRAM} is not installed; the cable driver ipsec needs strongSwan`, {
+      hint: `apt-get install -y ${PACKAGES}`,
+      cause,
+    });
+  }
+}
+
+/** What a charon that answers may still lack, in words; undefined when its log shows nothing of that kind. */
+export function startProblem(log: string): string | undefined {
+  if (/unable to bind (IPv[46] )?socket.*Address already in use/.test(log)) return 'its UDP port is taken';
+  if (/failed to open.*\/dev\/net\/tun|could not create TUN device|unable to create TUN device/i.test(log)) {
+    return 'it cannot make a TUN device (/dev/net/tun)';
+  }
+  if (/plugin 'kernel-libipsec': failed to load/.test(log)) {
+    return 'its plugin kernel-libipsec is missing (package libcharon-extra-plugins)';
+  }
+  return undefined;
+}
