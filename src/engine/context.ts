@@ -1,0 +1,57 @@
+import type { Gateway } from '../api/types.ts';
+import type { PingWatcher } from '../host/ping.ts';
+import type { UdpSocket } from '../host/udp.ts';
+import type { KubeClient, KubeObject } from '../kube/client.ts';
+import type { LeaseElector } from '../kube/lease.ts';
+import type { Node } from '../kube/objects.ts';
+import type { Store } from '../kube/store.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { Remotes } from './cables.ts';
+import type { EngineConfig } from './config.ts';
+import type { CableDriver } from './drivers/driver.ts';
+import type { HealthCheck } from './healthcheck.ts';
+import type { LocalObserver, NodeFacts } from './local.ts';
+import type { DecisionMemory } from './natdiscovery/memory.ts';
+import type { NatDiscovery } from './natdiscovery/service.ts';
+import type { PublicIpSources } from './publicip.ts';
+
+/** The caches the engine looks at; all of the local API server, namespace of the operator. */
+export interface EngineStores {
+  readonly endpoints: Store<KubeObject>;
+  readonly gateways: Store<Gateway & KubeObject>;
+  /** Only the own Node. */
+  readonly nodes: Store<Node>;
+}
+
+/** Everything the engine uses, wired in main.ts. */
+export interface EngineDependencies {
+  readonly config: EngineConfig;
+  readonly version: string;
+  readonly client: KubeClient;
+  readonly stores: EngineStores;
+  readonly elector: LeaseElector;
+  /** Exchanges Endpoints and Clusters with the broker until aborted; never rejects. */
+  readonly mirror: (signal: AbortSignal) => Promise<void>;
+  readonly createDriver: (at: { readonly privateIp: string; readonly udpPort: number }) => CableDriver;
+  /** Calls back when somebody changed the network of the node, until the engine is stopped; never rejects. */
+  readonly watchKernel: (onChange: () => void) => Promise<void>;
+  readonly facts: NodeFacts;
+  readonly publicIp: PublicIpSources;
+  readonly ping: PingWatcher;
+  readonly openSocket: (port: number) => Promise<UdpSocket>;
+  readonly randomNumber: () => bigint;
+  readonly memory: DecisionMemory;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** What the loops of one engine share; each field has one writer. */
+export interface EngineState {
+  readonly local: LocalObserver;
+  readonly nat: NatDiscovery;
+  readonly health: HealthCheck;
+  /** Written by the cables loop. */
+  remotes: Remotes;
+  cableFailure: string | undefined;
+}

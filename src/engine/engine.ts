@@ -1,0 +1,201 @@
+import type { Endpoint } from '../api/types.ts';
+import type { KubeObject } from '../kube/client.ts';
+import type { LeaseElector } from '../kube/lease.ts';
+import { ReconcileLoop } from '../runtime/loop.ts';
+import type { Remotes } from './cables.ts';
+import { syncCables } from './cablesync.ts';
+import type { EngineDependencies, EngineState } from './context.ts';
+import { GatewayReporter, StaleGateways } from './gatewaystatus.ts';
+import { HealthCheck } from './healthcheck.ts';
+import { localCluster, localEndpoint } from './localendpoint.ts';
+import { LocalObserver } from './local.ts';
+import { NatDiscovery } from './natdiscovery/service.ts';
+import { labelPod, publishLocal } from './publish.ts';
+import { reportStatus } from './statusreport.ts';
+
+const RETRY = { initialMs: 500, maxMs: 10_000 } as const;
+const NO_REMOTES: Remotes = { accepted: [], problems: [], guardedCidrs: [] };
+
+type Loops = Readonly<Record<'local' | 'cables' | 'publish' | 'status', ReconcileLoop>>;
+
+/**
+ * Runs a gateway until aborted. Stopping gives the lease back and leaves tunnels, routes and guards as they are; the
+ * data plane also stays while an API server or the broker is away.
+ *
+ * INVARIANTS: nothing is written to the kernel before the caches are filled and the driver has started; only the leader
+ * programs cables, publishes and mirrors; a node whose driver does not start takes no part in the election.
+ */
+export async function runEngine(dependencies: EngineDependencies, signal: AbortSignal): Promise<void> {
+  const { stores, elector, clock, config, logger, client } = dependencies;
+  const state = createState(dependencies, () => loops);
+  const loops: Loops = createLoops(dependencies, state, () => loops);
+  stores.endpoints.onChange(() => {
+    triggerAll(loops, ['cables', 'publish']);
+    if (state.local.current?.ready !== true) loops.local.trigger();
+  });
+  stores.nodes.onChange(() => loops.local.trigger());
+  elector.onChange(() => triggerAll(loops, ['cables', 'publish', 'status']));
+  state.nat.onChange(() => triggerAll(loops, ['cables', 'status']));
+  state.health.onChange(() => loops.status.trigger());
+  await Promise.all([
+    ...Object.values(stores).map((store) => store.run(signal)),
+    ...Object.values(loops).map((loop) => loop.run(signal)),
+    state.nat.run(signal),
+    state.health.run(signal),
+    dependencies.watchKernel(() => triggerAll(loops, ['local', 'cables'])),
+    campaign(dependencies, state, signal),
+    whileLeading(elector, dependencies.mirror, signal),
+  ]);
+  const gone = new AbortController();
+  const reporter = new GatewayReporter({ client, clock });
+  void clock.sleep(1500, gone.signal).then(() => gone.abort(new Error('no answer within 1.5 s')));
+  try {
+    await reporter.remove(config, gone.signal);
+  } catch (error) {
+    logger.warn('could not remove the own Gateway; another gateway will', { error });
+  } finally {
+    gone.abort();
+  }
+}
+
+function triggerAll(loops: Loops, names: readonly (keyof Loops)[]): void {
+  for (const name of names) loops[name].trigger();
+}
+
+function createState(dependencies: EngineDependencies, loops: () => Loops): EngineState {
+  const { config, facts, publicIp, createDriver, logger, clock, openSocket, randomNumber, ping } = dependencies;
+  return {
+    local: new LocalObserver({
+      config,
+      facts,
+      publicIp,
+      createDriver,
+      logger,
+      onDriver: (driver) => driver.onChange(() => triggerAll(loops(), ['cables', 'status'])),
+    }),
+    nat: new NatDiscovery({
+      open: openSocket,
+      sourceAddress: (target) => facts.sourceAddress(target),
+      randomNumber,
+      clock,
+      logger,
+    }),
+    health: new HealthCheck({ ping, ...config.healthCheck, clock }),
+    remotes: NO_REMOTES,
+    cableFailure: undefined,
+  };
+}
+
+function createLoops(dependencies: EngineDependencies, state: EngineState, loops: () => Loops): Loops {
+  const { logger, clock } = dependencies;
+  const reporter = new GatewayReporter(dependencies);
+  const stale = new StaleGateways();
+  const loop = (
+    name: string,
+    resyncMs: number,
+    reconcile: (signal: AbortSignal) => Promise<void>,
+    backoff: { readonly initialMs: number; readonly maxMs: number } = RETRY,
+  ): ReconcileLoop => new ReconcileLoop({ name, reconcile, logger, clock, resyncMs, backoff });
+  return {
+    local: loop('local gateway', 20_000, (signal) => refreshLocal(dependencies, state, loops(), signal)),
+    cables: loop('cables', 30_000, async (signal) => {
+      try {
+        await syncCables(dependencies, state, signal);
+      } finally {
+        loops().status.trigger();
+      }
+    }),
+    publish: loop('publish', 60_000, (signal) => publish(dependencies, state, signal)),
+    status: loop('gateway status', 5000, (signal) => reportStatus(dependencies, state, { reporter, stale }, signal), {
+      initialMs: 500,
+      maxMs: 5000,
+    }),
+  };
+}
+
+async function refreshLocal(
+  { stores }: EngineDependencies,
+  state: EngineState,
+  loops: Loops,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!stores.endpoints.synced || !stores.nodes.synced) return;
+  const before = JSON.stringify(shown(state));
+  try {
+    await state.local.refresh({ node: stores.nodes.list()[0], endpoints: stores.endpoints.list() }, signal);
+  } finally {
+    const { current } = state.local;
+    if (current !== undefined && current.spec.private_ip !== '') {
+      const { cluster_id: clusterId, cable_name: cableName, private_ip: privateIp } = current.spec;
+      state.nat.setIdentity({ clusterId, cableName, privateIp, port: current.node.nattDiscoveryPort });
+    }
+    if (JSON.stringify(shown(state)) !== before) triggerAll(loops, ['cables', 'publish', 'status']);
+  }
+}
+
+function shown({ local: { current } }: EngineState): unknown {
+  return current === undefined ? undefined : { ...current, driver: undefined };
+}
+
+async function publish(dependencies: EngineDependencies, state: EngineState, signal: AbortSignal): Promise<void> {
+  const { client, config, elector, logger, stores } = dependencies;
+  const { current } = state.local;
+  const pod = { name: config.podName ?? '', namespace: config.namespace, node: config.nodeName };
+  if (current?.ready === true && elector.leader) {
+    await publishLocal(
+      {
+        client,
+        logger,
+        cluster: localCluster(config),
+        endpoint: localEndpoint(current.spec, config.namespace),
+        known: stores.endpoints.list() as readonly (KubeObject & Endpoint)[],
+      },
+      signal,
+    );
+  }
+  if (pod.name !== '') await labelPod(client, pod, elector.leader, signal);
+}
+
+/** Takes part in the election once this node can be a gateway. */
+async function campaign(
+  { elector, clock, logger }: EngineDependencies,
+  { local }: EngineState,
+  signal: AbortSignal,
+): Promise<void> {
+  while (local.current?.ready !== true && !signal.aborted) await clock.sleep(100, signal);
+  if (signal.aborted) return;
+  logger.info('takes part in the election', { endpoint: local.current?.spec.cable_name });
+  await elector.run(signal);
+}
+
+/** Runs something as long as this engine leads, again and again. */
+async function whileLeading(
+  elector: LeaseElector,
+  run: (signal: AbortSignal) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await changeOf(elector, () => elector.leader, signal);
+    if (signal.aborted) return;
+    const term = new AbortController();
+    const running = run(term.signal);
+    await changeOf(elector, () => !elector.leader, signal);
+    term.abort();
+    await running;
+  }
+}
+
+/** Resolves when the condition holds or the signal is aborted. */
+function changeOf(elector: LeaseElector, condition: () => boolean, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (!condition() && !signal.aborted) return;
+      unsubscribe();
+      signal.removeEventListener('abort', look);
+      resolve();
+    };
+    const unsubscribe = elector.onChange(look);
+    signal.addEventListener('abort', look);
+    look();
+  });
+}

@@ -1,0 +1,180 @@
+import { randomBytes } from 'node:crypto';
+import { lookup } from 'node:dns/promises';
+import { GATEWAY_LEASE, TUNNEL_PORT } from '../api/names.ts';
+import type { Gateway } from '../api/types.ts';
+import { createRunner, type CommandRunner } from '../host/command.ts';
+import { parseLinks } from '../host/ip.ts';
+import { watchNetwork } from '../host/monitor.ts';
+import { createPingWatcher } from '../host/ping.ts';
+import { openUdpSocket, sourceAddressFor } from '../host/udp.ts';
+import type { KubeClient, KubeObject } from '../kube/client.ts';
+import { createHttpsClient } from '../kube/httpsclient.ts';
+import { inClusterClient } from '../kube/incluster.ts';
+import { createLeaseElector } from '../kube/lease.ts';
+import type { Lease, Node, Service } from '../kube/objects.ts';
+import { RESOURCES } from '../kube/resources.ts';
+import { createStore } from '../kube/store.ts';
+import { ipFamily } from '../net/cidr.ts';
+import { ENGINE_OWNERSHIP } from '../net/ownership.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { messageOf } from '../runtime/errors.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { runDaemon, type Environment } from '../runtime/process.ts';
+import { cleanUpBrokerObjects, cleanUpLocalObjects, cleanUpNode } from './cleanup.ts';
+import { readEngineConfig, type BrokerConfig, type EngineConfig } from './config.ts';
+import { createDriver, type DriverDependencies } from './drivers/index.ts';
+import { runEngine } from './engine.ts';
+import type { NodeFacts } from './local.ts';
+import type { LinkAddress } from './localendpoint.ts';
+import { DecisionMemory } from './natdiscovery/memory.ts';
+import type { PublicIpSources } from './publicip.ts';
+
+const DEFAULT_STATE_DIR = '/var/lib/submariner';
+const DRIVER_NAMES = ['libreswan', 'wireguard', 'vxlan'] as const;
+
+/** Kernel messages about what the engine made, or what it stands on. */
+const RELEVANT = new RegExp(
+  [
+    ...ENGINE_OWNERSHIP.links,
+    ...ENGINE_OWNERSHIP.tables.map((table) => `table ${table}\\b`),
+    ...ENGINE_OWNERSHIP.rulePriorities.map((priority) => `^(?:Deleted )?${priority}:`),
+    ENGINE_OWNERSHIP.nftTable,
+    ' inet (?!127\\.)',
+  ].join('|'),
+);
+
+/** The version this program was built as; `dev` when it runs from sources. */
+function builtVersion(): string {
+  // @ts-expect-error the bundler replaces this expression by the version
+  const built: unknown = globalThis.SUBCTL_VERSION;
+  return typeof built === 'string' ? built : 'dev';
+}
+
+function nodeFacts(runner: CommandRunner): NodeFacts {
+  return {
+    sourceAddress: sourceAddressFor,
+    addresses: async (signal) => {
+      const { stdout } = await runner.run('ip', ['-j', '-d', 'addr', 'show'], { signal });
+      return parseLinks(stdout).flatMap(({ name, addresses }): readonly LinkAddress[] =>
+        addresses
+          .filter((cidr) => ipFamily(cidr) === 4)
+          .map((cidr) => ({ link: name, address: cidr.split('/')[0] ?? cidr })),
+      );
+    },
+  };
+}
+
+function publicIpSources(client: KubeClient, namespace: string): PublicIpSources {
+  return {
+    findService: (name) => client.find<Service>(RESOURCES.services, name, { namespace }),
+    lookup: async (host) => (await lookup(host, { all: true, family: 4 })).map(({ address }) => address),
+  };
+}
+
+function brokerClient(broker: BrokerConfig): KubeClient {
+  const { server, ca, token, tokenFile, insecure, namespace } = broker;
+  return createHttpsClient({ server, ca, token, tokenFile, insecure, namespace, source: 'broker' });
+}
+
+function driverDependencies(
+  config: Pick<EngineConfig, 'stateDir' | 'psk'>,
+  at: { readonly privateIp: string; readonly udpPort: number },
+  { runner, logger }: { readonly runner: CommandRunner; readonly logger: Logger },
+): DriverDependencies {
+  return { runner, logger, stateDir: config.stateDir, psk: config.psk, ...at };
+}
+
+async function serve(config: EngineConfig, client: KubeClient, logger: Logger, signal: AbortSignal): Promise<void> {
+  const { namespace, nodeName, leadership, broker } = config;
+  const runner = createRunner({ logger });
+  const scope = { namespace, logger };
+  const leases = createStore<Lease>(client, RESOURCES.leases, {
+    ...scope,
+    fieldSelector: `metadata.name=${GATEWAY_LEASE}`,
+  });
+  const elector = createLeaseElector({
+    client,
+    namespace,
+    name: GATEWAY_LEASE,
+    identity: `${nodeName}-submariner-gateway`,
+    logger,
+    store: leases,
+    renewMs: leadership.retryPeriodMs,
+    leaseMs: leadership.leaseDurationMs,
+  });
+  const remote = broker === undefined ? undefined : brokerClient(broker);
+  const engine = runEngine(
+    {
+      config,
+      version: builtVersion(),
+      client,
+      elector,
+      stores: {
+        endpoints: createStore<KubeObject>(client, RESOURCES.endpoints, scope),
+        gateways: createStore<Gateway & KubeObject>(client, RESOURCES.gateways, scope),
+        nodes: createStore<Node>(client, RESOURCES.nodes, { logger, fieldSelector: `metadata.name=${nodeName}` }),
+      },
+      mirror: MIRROR,
+      createDriver: (at) => createDriver(config.cableDriver, driverDependencies(config, at, { runner, logger })),
+      watchKernel: (onChange) => watchNetwork({ logger }, RELEVANT, onChange, signal),
+      facts: nodeFacts(runner),
+      publicIp: publicIpSources(client, namespace),
+      ping: createPingWatcher({ logger }),
+      openSocket: (port) => openUdpSocket(port),
+      randomNumber: () => randomBytes(8).readBigUInt64BE(),
+      memory: new DecisionMemory(config.stateDir, logger),
+      clock: systemClock,
+      logger,
+    },
+    signal,
+  );
+  await Promise.all([leases.run(signal), engine]);
+  remote?.close();
+}
+
+/** What stands on the node goes first; objects are removed as far as the environment says where they are. */
+async function removeEverything(env: Environment, logger: Logger): Promise<void> {
+  const stateDir = env['SUBMARINER_STATE_DIR'] || DEFAULT_STATE_DIR;
+  const runner = createRunner({ logger });
+  const at = { privateIp: '', udpPort: TUNNEL_PORT };
+  const dependencies = driverDependencies({ stateDir, psk: '' }, at, { runner, logger });
+  await cleanUpNode(
+    DRIVER_NAMES.map((name) => createDriver(name, dependencies)),
+    logger,
+  );
+  try {
+    const config = readEngineConfig({ ...env, SUBMARINER_UNINSTALL: 'true' });
+    const client = inClusterClient(env);
+    await cleanUpLocalObjects(client, config).finally(() => client.close());
+    if (config.broker === undefined) return;
+    const remote = brokerClient(config.broker);
+    const { clusterId } = config;
+    await cleanUpBrokerObjects(remote, { namespace: config.broker.namespace, clusterId }).finally(() => remote.close());
+  } catch (error) {
+    logger.warn('the objects of this gateway were not removed', { reason: messageOf(error) });
+  }
+}
+
+async function start(signal: AbortSignal, logger: Logger, env: Environment, args: readonly string[]): Promise<void> {
+  if (args.includes('--cleanup') || env['SUBMARINER_UNINSTALL'] === 'true') {
+    await removeEverything(env, logger);
+    return;
+  }
+  const config = readEngineConfig(env);
+  const client = inClusterClient(env);
+  logger.info('gateway engine', { version: builtVersion(), cluster: config.clusterId, node: config.nodeName });
+  await serve(config, client, logger, signal).finally(() => client.close());
+}
+
+/**
+ * The gateway engine as a process: configured by its environment; `--cleanup` (or SUBMARINER_UNINSTALL=true) removes all
+ * it ever made, `--version` says which it is.
+ */
+export async function main(): Promise<void> {
+  const args = process.argv.slice(2);
+  if (args.includes('--version')) {
+    process.stderr.write(`submariner-gateway version: ${builtVersion()}\n`);
+    return;
+  }
+  await runDaemon((signal, logger, env) => start(signal, logger, env, args));
+}

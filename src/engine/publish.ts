@@ -1,0 +1,91 @@
+import type { Cluster, Endpoint } from '../api/types.ts';
+import type { KubeClient, KubeObject, ResourceType } from '../kube/client.ts';
+import { isNotFound } from '../kube/errors.ts';
+import { RESOURCES } from '../kube/resources.ts';
+import type { Logger } from '../runtime/logger.ts';
+
+interface WithSpec extends KubeObject {
+  readonly spec: object;
+}
+
+/** Canonical text of a value: equal for equal content, whatever the order of keys. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) => {
+    if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner;
+    return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
+}
+
+/** Makes an object be there with exactly this spec; writes nothing when it is. True when something was written. */
+async function ensure(client: KubeClient, type: ResourceType, wanted: WithSpec, signal: AbortSignal): Promise<boolean> {
+  const { name = '', namespace = '' } = wanted.metadata;
+  const current = await client.find<WithSpec>(type, name, { namespace, signal });
+  if (current === undefined) {
+    await client.create(type, wanted, { signal });
+    return true;
+  }
+  if (canonical(current.spec) === canonical(wanted.spec)) return false;
+  await client.replace(type, { ...current, spec: wanted.spec }, { signal });
+  return true;
+}
+
+export interface PublishInputs {
+  readonly client: KubeClient;
+  readonly logger: Logger;
+  readonly cluster: Cluster;
+  readonly endpoint: Endpoint;
+  /** Endpoints of the local API server, as known. */
+  readonly known: readonly Endpoint[];
+}
+
+/**
+ * Makes the own Cluster and Endpoint be in the local API, and no other Endpoint of the own cluster. The own one comes
+ * first, so that other clusters switch from the old gateway to this one without a moment in between.
+ */
+export async function publishLocal(inputs: PublishInputs, signal: AbortSignal): Promise<void> {
+  const { client, logger, cluster, endpoint, known } = inputs;
+  if (await ensure(client, RESOURCES.clusters, cluster, signal))
+    logger.info('published the local Cluster', { cluster: cluster.spec.cluster_id });
+  if (await ensure(client, RESOURCES.endpoints, endpoint, signal))
+    logger.info('published the local Endpoint', {
+      endpoint: endpoint.metadata.name,
+      privateIp: endpoint.spec.private_ip,
+    });
+  const others = known.filter(
+    ({ spec, metadata }) =>
+      (spec as Partial<Endpoint['spec']> | undefined)?.cluster_id === cluster.spec.cluster_id &&
+      metadata.name !== endpoint.metadata.name,
+  );
+  for (const { metadata } of others) {
+    const { name = '', namespace = '', uid } = metadata;
+    await client.delete(RESOURCES.endpoints, name, { namespace, signal, ...(uid === undefined ? {} : { uid }) });
+    logger.info('removed a former Endpoint of this cluster', { endpoint: name });
+  }
+}
+
+/** Labels the own pod with its role; a pod that is not there (a process outside Kubernetes) is no error. */
+export async function labelPod(
+  client: KubeClient,
+  pod: { readonly name: string; readonly namespace: string; readonly node: string },
+  active: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const labels = {
+    'gateway.submariner.io/node': pod.node.slice(0, 63),
+    'gateway.submariner.io/status': active ? 'active' : 'passive',
+  };
+  try {
+    await client.patch(
+      RESOURCES.pods,
+      pod.name,
+      { metadata: { labels } },
+      {
+        patchType: 'merge',
+        namespace: pod.namespace,
+        signal,
+      },
+    );
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+  }
+}

@@ -1,0 +1,67 @@
+import { validName } from '../api/names.ts';
+import type { EndpointSpec } from '../api/types.ts';
+import type { ObservedCable } from './drivers/driver.ts';
+import type { EngineDependencies, EngineState } from './context.ts';
+import { removeGateways, type GatewayReporter, type StaleGateways } from './gatewaystatus.ts';
+import { messageOf } from '../runtime/errors.ts';
+import { desiredGateway } from './status.ts';
+
+/** Looks at driver, probes and decisions, and writes the own Gateway; the active one also removes those of dead engines. */
+export async function reportStatus(
+  dependencies: EngineDependencies,
+  state: EngineState,
+  { reporter, stale }: { readonly reporter: GatewayReporter; readonly stale: StaleGateways },
+  signal: AbortSignal,
+): Promise<void> {
+  const { config, version, elector, stores, client, logger, clock } = dependencies;
+  const { local, nat, health } = state;
+  const active = elector.leader;
+  const seen = active ? await observe(state) : { observed: [] };
+  const failures = [
+    ...(local.current?.failures ?? []),
+    ...[nat.failure, state.cableFailure, seen.failure].filter((text) => text !== undefined),
+  ];
+  const gateway = desiredGateway({
+    nodeName: config.nodeName,
+    namespace: config.namespace,
+    version,
+    active,
+    localEndpoint: local.current?.spec ?? unknownEndpoint(dependencies),
+    failures,
+    driverDescription: local.current?.driver?.description,
+    remotes: state.remotes,
+    decision: (name) => nat.decision(name),
+    observed: seen.observed,
+    probe: (name) => health.report(name),
+  });
+  await reporter.report(gateway, signal);
+  if (!active || !stores.gateways.synced) return;
+  const dead = stale.find(stores.gateways.list(), validName(config.nodeName), clock.monotonic());
+  await removeGateways(dead, { client, logger, signal });
+}
+
+async function observe({
+  local,
+}: EngineState): Promise<{ readonly observed: readonly ObservedCable[]; readonly failure?: string }> {
+  const { current } = local;
+  if (current?.driver === undefined || !current.ready) return { observed: [] };
+  try {
+    return { observed: await current.driver.connections() };
+  } catch (error) {
+    return { observed: [], failure: `cannot observe the cables: ${messageOf(error)}` };
+  }
+}
+
+/** Before anything is known of the node; the Gateway's schema asks for every field. */
+function unknownEndpoint({ config }: EngineDependencies): EndpointSpec {
+  return {
+    cluster_id: config.clusterId,
+    cable_name: '',
+    hostname: config.nodeName,
+    subnets: [],
+    private_ip: '',
+    public_ip: '',
+    nat_enabled: config.natEnabled,
+    backend: config.cableDriver,
+  };
+}
