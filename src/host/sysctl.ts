@@ -1,5 +1,17 @@
 import type { SysctlState } from '../net/state.ts';
-import type { CommandRunner } from './command.ts';
+import { CommandError, type CommandRunner } from './command.ts';
+
+/** What sysctl printed, also when some keys are not there (it leaves with their number); rejects on anything else. */
+async function readSysctls(runner: CommandRunner, keys: readonly string[], signal?: AbortSignal): Promise<string> {
+  try {
+    return (await runner.run('sysctl', [...keys], signal === undefined ? {} : { signal })).stdout;
+  } catch (error) {
+    const stderr = error instanceof CommandError && error.exitCode !== undefined ? error.stderr.trim() : '';
+    const onlyMissing = stderr !== '' && stderr.split('\n').every((line) => line.endsWith('No such file or directory'));
+    if (onlyMissing && error instanceof CommandError) return error.stdout;
+    throw error;
+  }
+}
 
 /** The values of these keys in their order; keys that are not there are left out. */
 export async function observeSysctls(
@@ -8,8 +20,7 @@ export async function observeSysctls(
   signal?: AbortSignal,
 ): Promise<readonly SysctlState[]> {
   if (keys.length === 0) return [];
-  const options = { okExitCodes: [0, 1, 255], ...(signal === undefined ? {} : { signal }) };
-  const { stdout } = await runner.run('sysctl', [...keys], options);
+  const stdout = await readSysctls(runner, keys, signal);
   const values = new Map(
     stdout.split('\n').flatMap((line) => {
       const match = /^(\S+) =\s?(.*)$/.exec(line);

@@ -222,7 +222,7 @@ export class FakeHost implements CommandRunner {
       lines.push(`${key} = ${slot.get()}`);
     }
     const stdout = lines.map((line) => `${line}\n`).join('');
-    if (missing.length > 0) throw new ToolError(missing.join('\n'), 255, stdout);
+    if (missing.length > 0) throw new ToolError(missing.join('\n'), missing.length, stdout);
     return stdout;
   }
 
