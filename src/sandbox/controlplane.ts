@@ -2,11 +2,12 @@ import { readFileSync, rmSync } from 'node:fs';
 import type { KubeClient, KubeObject, ResourceType } from '../kube/client.ts';
 import { isAlreadyExists } from '../kube/errors.ts';
 import { createHttpsClient } from '../kube/httpsclient.ts';
-import type { ConfigMap } from '../kube/objects.ts';
+import type { ConfigMap, EndpointSlice } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import { systemClock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { startApiServer } from './apiserver/server.ts';
+import { API_PORT } from './plan.ts';
 import { runControllers } from './controllers/run.ts';
 
 /** Configuration of the control plane of one cluster. */
@@ -48,24 +49,32 @@ function kubeadmConfig(config: ControlPlaneConfig): ConfigMap {
   return { metadata: { name: 'kubeadm-config', namespace: 'kube-system' }, data: { ClusterConfiguration: text } };
 }
 
+/** Where Service `kubernetes` leads: to the API server's address on the LAN. */
+function apiServerSlice(config: ControlPlaneConfig): EndpointSlice {
+  return {
+    metadata: { name: 'kubernetes', namespace: 'default', labels: { 'kubernetes.io/service-name': 'kubernetes' } },
+    addressType: 'IPv4',
+    endpoints: [{ addresses: [config.lanAddress], conditions: { ready: true } }],
+    ports: [{ name: 'https', protocol: 'TCP', port: API_PORT }],
+  };
+}
+
 /** Runs the control plane of one cluster until the signal is aborted. */
 export async function runControlPlane(config: ControlPlaneConfig, signal: AbortSignal, logger: Logger): Promise<void> {
-  const tls = { cert: readFileSync(config.certFile, 'utf8'), key: readFileSync(config.keyFile, 'utf8') };
+  const read = (file: string): string => readFileSync(file, 'utf8');
+  const ca = read(config.caFile);
   rmSync(config.socketPath, { force: true });
   const server = await startApiServer({
     listen: [...config.listen, { socketPath: config.socketPath }],
-    tls,
+    tls: { cert: read(config.certFile), key: read(config.keyFile), ca },
     adminToken: config.adminToken,
     serviceCidr: config.serviceCidr,
   });
-  const client = createHttpsClient({
-    server: config.server,
-    socketPath: config.socketPath,
-    ca: readFileSync(config.caFile, 'utf8'),
-    token: config.adminToken,
-  });
+  const { socketPath, adminToken: token } = config;
+  const client = createHttpsClient({ server: config.server, socketPath, tlsServerName: 'localhost', ca, token });
   try {
     await createMissing(client, RESOURCES.configMaps, kubeadmConfig(config));
+    await createMissing(client, RESOURCES.endpointSlices, apiServerSlice(config));
     logger.info('API server ready', { cluster: config.cluster, server: config.server });
     await runControllers({ client, logger, clock: systemClock, nodeGraceMs: config.nodeGraceMs }, signal);
   } finally {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { firstAddress } from '../../net/cidr.ts';
-import { createAuthority, issueCertificate } from '../certificates.ts';
+import { createCertificateAuthority, issueCertificate, type Subject } from '../certificates.ts';
 import type { ControlPlaneConfig } from '../controlplane.ts';
 import { API_PORT, type ClusterPlan, type SandboxPlan } from '../plan.ts';
 import type { ProcessIdentity } from '../processes.ts';
@@ -15,31 +15,28 @@ const NODE_GRACE_MS = 12_000;
 const READY_MS = 30_000;
 
 /** Names and addresses under which an API server is reached. */
-function serverNames(cluster: ClusterPlan): readonly string[] {
-  const service = [
-    'kubernetes',
-    'kubernetes.default',
-    'kubernetes.default.svc',
-    'kubernetes.default.svc.cluster.local',
-  ];
+function serverSubject(cluster: ClusterPlan): Subject {
   const { wanAddress, lanAddress } = cluster.controlPlane;
-  const serviceAddress = firstAddress(cluster.serviceCidr) ?? '';
-  return [...service, 'localhost', '127.0.0.1', wanAddress, lanAddress, serviceAddress];
+  return {
+    commonName: 'kube-apiserver',
+    dnsNames: ['localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local'],
+    ips: ['127.0.0.1', wanAddress, lanAddress, firstAddress(cluster.serviceCidr) ?? '127.0.0.1'],
+  };
 }
 
 /** Writes CA, certificate, credentials and configuration of a control plane. */
 function writeControlPlane(tools: SandboxTools, cluster: ClusterPlan, controlPlane: string): void {
   const { files } = tools;
   const dir = files.clusterDir(cluster.name);
-  const authority = createAuthority(`sandbox ${cluster.name}`);
-  const leaf = issueCertificate(authority, { commonName: 'kube-apiserver', names: serverNames(cluster) });
+  const authority = createCertificateAuthority(`sandbox ${cluster.name}`);
+  const leaf = issueCertificate(authority, serverSubject(cluster));
   const adminToken = randomBytes(24).toString('base64url');
   const write = (name: string, content: string): string => {
     const file = path.join(dir, name);
     writeFileAtomically(file, content);
     return file;
   };
-  writeFileAtomically(files.secrets(cluster.name), JSON.stringify({ adminToken, ca: authority.certificate }));
+  writeFileAtomically(files.secrets(cluster.name), JSON.stringify({ adminToken, ca: authority.cert }));
   const { wanAddress, lanAddress } = cluster.controlPlane;
   const config: ControlPlaneConfig = {
     cluster: cluster.name,
@@ -47,8 +44,8 @@ function writeControlPlane(tools: SandboxTools, cluster: ClusterPlan, controlPla
     listen: [lanAddress, wanAddress].map((host) => ({ host, port: API_PORT })),
     socketPath: files.socket(cluster.name),
     lanAddress,
-    caFile: write('ca.crt', authority.certificate),
-    certFile: write('apiserver.crt', leaf.certificate),
+    caFile: write('ca.crt', authority.cert),
+    certFile: write('apiserver.crt', leaf.cert),
     keyFile: write('apiserver.key', leaf.key),
     adminToken,
     serviceCidr: cluster.serviceCidr,

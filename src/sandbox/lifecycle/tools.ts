@@ -78,6 +78,7 @@ export function clusterClient(files: SandboxFiles, cluster: ClusterPlan): KubeCl
   return createHttpsClient({
     server: serverUrl(cluster),
     socketPath: files.socket(cluster.name),
+    tlsServerName: 'localhost',
     token: adminToken,
     ca,
     source: `sandbox cluster ${cluster.name}`,
