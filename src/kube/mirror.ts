@@ -1,0 +1,172 @@
+import type { Clock } from '../runtime/clock.ts';
+import { ExpectedError, messageOf } from '../runtime/errors.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { ReconcileLoop } from '../runtime/loop.ts';
+import type { KubeClient, ResourceType } from './client.ts';
+import { KubeApiError } from './errors.ts';
+import { planMirror, type MirrorStep, type MirroredObject } from './mirrorplan.ts';
+import { RESOURCES } from './resources.ts';
+import { createStore, type Store } from './store.ts';
+
+/** One end of the mirror. */
+export interface MirrorSide {
+  readonly client: KubeClient;
+  readonly namespace: string;
+}
+
+export interface MirrorOptions {
+  readonly clusterId: string;
+  readonly local: MirrorSide;
+  readonly broker: MirrorSide;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+}
+
+/** Exchanges Clusters and Endpoints between a cluster and the broker. */
+export interface Mirror {
+  /** Why the broker cannot be watched now; undefined while it can. */
+  readonly brokerProblem: string | undefined;
+  /** Objects that are not mirrored and why, and writes the servers refuse. */
+  readonly problems: readonly string[];
+  /** Called when one of the above has changed. */
+  onChange(listener: () => void): () => void;
+  /** Mirrors until aborted; never rejects; may be called again afterwards. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * A mirror of the own Cluster and Endpoint to the broker and of the others' into the local namespace.
+ *
+ * INVARIANTS:
+ * - nothing is written before all caches are filled; a broker (or API server) that is away freezes its side: no copy is
+ *   deleted because its source cannot be seen;
+ * - every write carries the resourceVersion, every deletion the uid it was decided on;
+ * - an object one server refuses for good (validation, missing right) is reported and does not hold up the others.
+ */
+export function createMirror(options: MirrorOptions): Mirror {
+  return new TwoWayMirror(options);
+}
+
+interface Kind {
+  readonly type: ResourceType;
+  readonly local: Store<MirroredObject>;
+  readonly broker: Store<MirroredObject>;
+}
+
+class TwoWayMirror implements Mirror {
+  readonly #options: MirrorOptions;
+  readonly #kinds: readonly Kind[];
+  readonly #loop: ReconcileLoop;
+  readonly #listeners = new Set<() => void>();
+  #problems: readonly string[] = [];
+  #announced = '';
+
+  constructor(options: MirrorOptions) {
+    const { local, broker, logger, clock } = options;
+    this.#options = options;
+    const timing = clock === undefined ? {} : { clock };
+    const storeAt = (side: MirrorSide, type: ResourceType): Store<MirroredObject> =>
+      createStore<MirroredObject>(side.client, type, { namespace: side.namespace, logger, ...timing });
+    this.#kinds = [RESOURCES.clusters, RESOURCES.endpoints].map((type) => ({
+      type,
+      local: storeAt(local, type),
+      broker: storeAt(broker, type),
+    }));
+    this.#loop = new ReconcileLoop({
+      name: 'mirror',
+      reconcile: (signal) => this.#reconcile(signal),
+      logger,
+      backoff: { initialMs: 250, maxMs: 5000 },
+      ...timing,
+    });
+    for (const store of this.#stores()) store.onChange(() => this.#changed());
+  }
+
+  get brokerProblem(): string | undefined {
+    return this.#kinds.map(({ broker }) => broker.problem).find((problem) => problem !== undefined);
+  }
+
+  get problems(): readonly string[] {
+    return this.#problems;
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    this.#loop.trigger();
+    await Promise.all([this.#loop.run(signal), ...this.#stores().map((store) => store.run(signal))]);
+  }
+
+  #stores(): readonly Store<MirroredObject>[] {
+    return this.#kinds.flatMap(({ local, broker }) => [local, broker]);
+  }
+
+  #changed(): void {
+    this.#loop.trigger();
+    this.#announce();
+  }
+
+  async #reconcile(signal: AbortSignal): Promise<void> {
+    if (!this.#stores().every(({ synced }) => synced)) return;
+    const problems: string[] = [];
+    const failures: unknown[] = [];
+    for (const { type, local, broker } of this.#kinds) {
+      const plan = planMirror({
+        clusterId: this.#options.clusterId,
+        localNamespace: this.#options.local.namespace,
+        brokerNamespace: this.#options.broker.namespace,
+        local: local.list(),
+        broker: broker.list(),
+      });
+      problems.push(...plan.problems);
+      for (const step of plan.steps) {
+        try {
+          await this.#carryOut(type, step, signal);
+        } catch (error) {
+          if (signal.aborted) return;
+          if (isFinal(error)) problems.push(messageOf(error));
+          else failures.push(error);
+        }
+      }
+    }
+    this.#report(problems);
+    if (failures.length > 0) {
+      const [first] = failures;
+      throw new ExpectedError(`${failures.length} writes of the mirror failed, first: ${messageOf(first)}`, {
+        cause: first,
+      });
+    }
+  }
+
+  async #carryOut(type: ResourceType, step: MirrorStep, signal: AbortSignal): Promise<void> {
+    const { client, namespace } = step.on === 'broker' ? this.#options.broker : this.#options.local;
+    const { name = '', uid } = step.object.metadata;
+    if (step.action === 'create') await client.create(type, step.object, { signal });
+    else if (step.action === 'replace') await client.replace(type, step.object, { signal });
+    else await client.delete(type, name, { namespace, signal, ...(uid === undefined ? {} : { uid }) });
+    this.#options.logger.info('mirrored', { action: step.action, on: step.on, kind: type.kind, name });
+  }
+
+  #report(problems: readonly string[]): void {
+    for (const problem of problems) {
+      if (!this.#problems.includes(problem)) this.#options.logger.warn('not mirrored', { problem });
+    }
+    this.#problems = problems;
+    this.#announce();
+  }
+
+  #announce(): void {
+    const state = JSON.stringify([this.#problems, this.brokerProblem]);
+    if (state === this.#announced) return;
+    this.#announced = state;
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** Refusals that trying again soon does not change; the loop's resync tries them again. */
+function isFinal(error: unknown): boolean {
+  return error instanceof KubeApiError && [400, 403, 413, 422].includes(error.code);
+}
