@@ -3,6 +3,7 @@ import type { PingWatcher } from '../host/ping.ts';
 import type { UdpSocket } from '../host/udp.ts';
 import type { KubeClient, KubeObject } from '../kube/client.ts';
 import type { LeaseElector } from '../kube/lease.ts';
+import type { Mirror } from '../kube/mirror.ts';
 import type { Node } from '../kube/objects.ts';
 import type { Store } from '../kube/store.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -31,8 +32,8 @@ export interface EngineDependencies {
   readonly client: KubeClient;
   readonly stores: EngineStores;
   readonly elector: LeaseElector;
-  /** Exchanges Endpoints and Clusters with the broker until aborted; never rejects. */
-  readonly mirror: (signal: AbortSignal) => Promise<void>;
+  /** Exchanges Endpoints and Clusters with the broker. */
+  readonly mirror: Mirror;
   readonly createDriver: (at: { readonly privateIp: string; readonly udpPort: number }) => CableDriver;
   /** Calls back when somebody changed the network of the node, until the engine is stopped; never rejects. */
   readonly watchKernel: (onChange: () => void) => Promise<void>;
@@ -54,4 +55,6 @@ export interface EngineState {
   /** Written by the cables loop. */
   remotes: Remotes;
   cableFailure: string | undefined;
+  /** Monotonic milliseconds; written by the status loop. */
+  brokerAwaySinceMs: number | undefined;
 }

@@ -26,7 +26,7 @@ type Loops = Readonly<Record<'local' | 'cables' | 'publish' | 'status', Reconcil
  * programs cables, publishes and mirrors; a node whose driver does not start takes no part in the election.
  */
 export async function runEngine(dependencies: EngineDependencies, signal: AbortSignal): Promise<void> {
-  const { stores, elector, clock, config, logger, client } = dependencies;
+  const { stores, elector, mirror, clock, config, logger, client } = dependencies;
   const state = createState(dependencies, () => loops);
   const loops: Loops = createLoops(dependencies, state, () => loops);
   stores.endpoints.onChange(() => {
@@ -34,6 +34,7 @@ export async function runEngine(dependencies: EngineDependencies, signal: AbortS
     if (state.local.current?.ready !== true) loops.local.trigger();
   });
   stores.nodes.onChange(() => loops.local.trigger());
+  mirror.onChange(() => loops.status.trigger());
   elector.onChange(() => triggerAll(loops, ['cables', 'publish', 'status']));
   state.nat.onChange(() => triggerAll(loops, ['cables', 'status']));
   state.health.onChange(() => loops.status.trigger());
@@ -44,7 +45,7 @@ export async function runEngine(dependencies: EngineDependencies, signal: AbortS
     state.health.run(signal),
     dependencies.watchKernel(() => triggerAll(loops, ['local', 'cables'])),
     campaign(dependencies, state, signal),
-    whileLeading(elector, dependencies.mirror, signal),
+    whileLeading(elector, (term) => mirror.run(term), signal),
   ]);
   const gone = new AbortController();
   const reporter = new GatewayReporter({ client, clock });
@@ -83,6 +84,7 @@ function createState(dependencies: EngineDependencies, loops: () => Loops): Engi
     health: new HealthCheck({ ping, ...config.healthCheck, clock }),
     remotes: NO_REMOTES,
     cableFailure: undefined,
+    brokerAwaySinceMs: undefined,
   };
 }
 

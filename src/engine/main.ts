@@ -11,13 +11,14 @@ import type { KubeClient, KubeObject } from '../kube/client.ts';
 import { createHttpsClient } from '../kube/httpsclient.ts';
 import { inClusterClient } from '../kube/incluster.ts';
 import { createLeaseElector } from '../kube/lease.ts';
+import { createMirror } from '../kube/mirror.ts';
 import type { Lease, Node, Service } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import { createStore } from '../kube/store.ts';
 import { ipFamily } from '../net/cidr.ts';
 import { ENGINE_OWNERSHIP } from '../net/ownership.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { messageOf } from '../runtime/errors.ts';
+import { UsageError, messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { runDaemon, type Environment } from '../runtime/process.ts';
 import { cleanUpBrokerObjects, cleanUpLocalObjects, cleanUpNode } from './cleanup.ts';
@@ -102,7 +103,14 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
     renewMs: leadership.retryPeriodMs,
     leaseMs: leadership.leaseDurationMs,
   });
-  const remote = broker === undefined ? undefined : brokerClient(broker);
+  if (broker === undefined) throw new UsageError('BROKER_K8S_APISERVER is not set');
+  const remote = brokerClient(broker);
+  const mirror = createMirror({
+    clusterId: config.clusterId,
+    local: { client, namespace },
+    broker: { client: remote, namespace: broker.namespace },
+    logger,
+  });
   const engine = runEngine(
     {
       config,
@@ -114,7 +122,7 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
         gateways: createStore<Gateway & KubeObject>(client, RESOURCES.gateways, scope),
         nodes: createStore<Node>(client, RESOURCES.nodes, { logger, fieldSelector: `metadata.name=${nodeName}` }),
       },
-      mirror: MIRROR,
+      mirror,
       createDriver: (at) => createDriver(config.cableDriver, driverDependencies(config, at, { runner, logger })),
       watchKernel: (onChange) => watchNetwork({ logger }, RELEVANT, onChange, signal),
       facts: nodeFacts(runner),
@@ -128,8 +136,7 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
     },
     signal,
   );
-  await Promise.all([leases.run(signal), engine]);
-  remote?.close();
+  await Promise.all([leases.run(signal), engine]).finally(() => remote.close());
 }
 
 /** What stands on the node goes first; objects are removed as far as the environment says where they are. */

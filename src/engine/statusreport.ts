@@ -17,10 +17,7 @@ export async function reportStatus(
   const { local, nat, health } = state;
   const active = elector.leader;
   const seen = active ? await observe(state) : { observed: [] };
-  const failures = [
-    ...(local.current?.failures ?? []),
-    ...[nat.failure, state.cableFailure, seen.failure].filter((text) => text !== undefined),
-  ];
+  const failures = [...allFailures(state, seen.failure), ...(active ? brokerFailures(dependencies, state) : [])];
   const gateway = desiredGateway({
     nodeName: config.nodeName,
     namespace: config.namespace,
@@ -38,6 +35,22 @@ export async function reportStatus(
   if (!active || !stores.gateways.synced) return;
   const dead = stale.find(stores.gateways.list(), validName(config.nodeName), clock.monotonic());
   await removeGateways(dead, { client, logger, signal });
+}
+
+function allFailures({ local, nat, cableFailure }: EngineState, unobserved: string | undefined): readonly string[] {
+  const others = [nat.failure, cableFailure, unobserved].filter((text) => text !== undefined);
+  return [...(local.current?.failures ?? []), ...others];
+}
+
+/** A broker that is away for so long is worth a word; the data plane goes on without it. */
+const BROKER_AWAY_MS = 3000;
+
+function brokerFailures({ mirror, clock, config }: EngineDependencies, state: EngineState): readonly string[] {
+  const { brokerProblem, problems } = mirror;
+  const nowMs = clock.monotonic();
+  state.brokerAwaySinceMs = brokerProblem === undefined ? undefined : (state.brokerAwaySinceMs ?? nowMs);
+  if (brokerProblem === undefined || nowMs - (state.brokerAwaySinceMs ?? nowMs) < BROKER_AWAY_MS) return problems;
+  return [`broker ${config.broker?.server ?? ''} is away: ${brokerProblem}`, ...problems];
 }
 
 async function observe({

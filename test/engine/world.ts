@@ -1,0 +1,264 @@
+import type { Gateway } from '../../src/api/types.ts';
+import type { EngineConfig } from '../../src/engine/config.ts';
+import type { EngineDependencies } from '../../src/engine/context.ts';
+import type { Cable, CableDriver, DesiredCables, ObservedCable } from '../../src/engine/drivers/driver.ts';
+import { runEngine } from '../../src/engine/engine.ts';
+import { DecisionMemory } from '../../src/engine/natdiscovery/memory.ts';
+import type { PingWatcher } from '../../src/host/ping.ts';
+import type { UdpAddress, UdpSocket } from '../../src/host/udp.ts';
+import type { KubeObject } from '../../src/kube/client.ts';
+import { createLeaseElector } from '../../src/kube/lease.ts';
+import { createMirror } from '../../src/kube/mirror.ts';
+import type { Lease, Node } from '../../src/kube/objects.ts';
+import { RESOURCES } from '../../src/kube/resources.ts';
+import { createStore } from '../../src/kube/store.ts';
+import { ExpectedError } from '../../src/runtime/errors.ts';
+import { silentLogger } from '../../src/runtime/logger.ts';
+import { FakeClock } from '../fakes/clock.ts';
+import { FakeKube } from '../fakes/kube.ts';
+
+export const NAMESPACE = 'submariner-operator';
+export const BROKER = 'submariner-k8s-broker';
+
+/** What the kernel of one node holds: it stays when the engine goes. */
+export class FakeNode {
+  readonly name: string;
+  readonly ip: string;
+  readonly cniAddress: string;
+  readonly stateDir: string;
+  cables: readonly Cable[] = [];
+  guardedCidrs: readonly string[] = [];
+  /** Every change of cables, as names of cables with the address in use. */
+  readonly changes: string[] = [];
+  /** What driver.start rejects with. */
+  broken: string | undefined;
+  /** The port NAT discovery cannot have. */
+  takenPort: number | undefined;
+  constructor(name: string, ip: string, cniAddress: string, stateDir: string) {
+    this.name = name;
+    this.ip = ip;
+    this.cniAddress = cniAddress;
+    this.stateDir = stateDir;
+  }
+
+  program({ cables, guardedCidrs }: DesiredCables): void {
+    const text = (list: readonly Cable[]): string => list.map(({ name, usingIp }) => `${name}@${usingIp}`).join(' ');
+    if (text(cables) !== text(this.cables)) this.changes.push(text(cables));
+    this.cables = cables;
+    this.guardedCidrs = guardedCidrs;
+  }
+}
+
+/** Nodes, UDP between them, and a clock. */
+export class World {
+  readonly clock = new FakeClock();
+  readonly broker = new FakeKube([], 'https://broker');
+  readonly nodes = new Map<string, FakeNode>();
+  /** Addresses that get no packets. */
+  readonly dead = new Set<string>();
+  /** UDP ports nobody can be reached at. */
+  readonly blockedPorts = new Set<number>();
+  readonly #sockets = new Map<string, (bytes: Uint8Array, from: UdpAddress) => void>();
+
+  constructor() {
+    this.broker.now = () => this.clock.now();
+  }
+
+  addNode(name: string, ip: string, cniAddress: string, stateDir: string): FakeNode {
+    const node = new FakeNode(name, ip, cniAddress, stateDir);
+    this.nodes.set(ip, node);
+    return node;
+  }
+
+  /** The tunnel carries packets when both ends have it. */
+  carries(node: FakeNode, cable: Cable): boolean {
+    const peer = this.nodes.get(cable.usingIp);
+    if (peer === undefined || this.dead.has(peer.ip) || this.dead.has(node.ip)) return false;
+    return peer.cables.some(({ usingIp }) => usingIp === node.ip);
+  }
+
+  async open(node: FakeNode, port: number): Promise<UdpSocket> {
+    if (node.takenPort === port) throw new ExpectedError(`UDP port ${port} of this node is taken by another program`);
+    const key = `${node.ip}:${port}`;
+    return {
+      port,
+      send: async (bytes, to) => {
+        if (this.dead.has(to.ip) || this.dead.has(node.ip) || this.blockedPorts.has(to.port)) return;
+        setImmediate(() => this.#sockets.get(`${to.ip}:${to.port}`)?.(bytes, { ip: node.ip, port }));
+      },
+      onMessage: (listener) => void this.#sockets.set(key, listener),
+      onError: () => undefined,
+      close: () => void this.#sockets.delete(key),
+    };
+  }
+
+  ping(node: FakeNode): PingWatcher {
+    return async ({ address, intervalMs }, listener, signal) => {
+      while (!signal.aborted) {
+        const target = [...this.nodes.values()].find(({ cniAddress }) => cniAddress === address);
+        const cable = node.cables.find(({ usingIp }) => usingIp === target?.ip);
+        if (cable !== undefined && this.carries(node, cable)) listener.onReply(1.5);
+        await this.clock.sleep(intervalMs, signal);
+      }
+    };
+  }
+
+  driver(node: FakeNode): CableDriver {
+    return {
+      name: 'vxlan',
+      description: 'a cable in memory',
+      start: async () => {
+        if (node.broken !== undefined) throw new ExpectedError(node.broken);
+      },
+      backendConfig: async () => ({}),
+      sync: async (desired) => node.program(desired),
+      connections: async () =>
+        node.cables.map((cable): ObservedCable => ({
+          cableName: cable.name,
+          status: this.carries(node, cable) ? 'connected' : 'connecting',
+          message: '',
+        })),
+      onChange: () => undefined,
+      cleanup: async () => node.program({ cables: [], guardedCidrs: [], cniAddress: undefined }),
+    };
+  }
+
+  /** Lets time pass until the condition holds; throws with what was seen when it does not within `limitMs`. */
+  async until(what: string, condition: () => boolean, limitMs = 30_000): Promise<void> {
+    const end = this.clock.now() + limitMs;
+    while (!condition()) {
+      if (this.clock.now() >= end) throw new Error(`not within ${limitMs} ms: ${what}`);
+      await this.clock.advance(50);
+    }
+  }
+}
+
+/** One cluster: its API server and CIDRs. */
+export class FakeCluster {
+  readonly id: string;
+  readonly kube: FakeKube;
+  readonly pods: string;
+  readonly services: string;
+  constructor(world: World, id: string, pods: string, services: string) {
+    this.id = id;
+    this.pods = pods;
+    this.services = services;
+    this.kube = new FakeKube([], `https://${id}`);
+    this.kube.now = () => world.clock.now();
+  }
+
+  gateway(node: FakeNode): Gateway | undefined {
+    return this.kube.all<Gateway & KubeObject>(RESOURCES.gateways).find(({ metadata }) => metadata.name === node.name);
+  }
+
+  addNode(node: FakeNode, annotations: Record<string, string> = {}): void {
+    const addresses = [{ type: 'InternalIP', address: node.ip }];
+    const object: Node = { metadata: { name: node.name, annotations }, status: { addresses } };
+    this.kube.seed(RESOURCES.nodes, object);
+    this.kube.seed(RESOURCES.pods, { metadata: { name: `gateway-${node.name}`, namespace: NAMESPACE } });
+  }
+}
+
+export function engineConfig(cluster: FakeCluster, node: FakeNode, over: Partial<EngineConfig> = {}): EngineConfig {
+  return {
+    clusterId: cluster.id,
+    namespace: NAMESPACE,
+    nodeName: node.name,
+    podName: `gateway-${node.name}`,
+    cableDriver: 'vxlan',
+    clusterCidrs: [cluster.pods],
+    serviceCidrs: [cluster.services],
+    globalCidrs: [],
+    natEnabled: false,
+    preferredServer: false,
+    tunnelPort: 4500,
+    psk: '',
+    publicIp: undefined,
+    interfaceName: undefined,
+    stateDir: node.stateDir,
+    healthCheck: { enabled: true, intervalMs: 1000, maxPacketLossCount: 5 },
+    leadership: { leaseDurationMs: 5000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
+    broker: undefined,
+    uninstall: false,
+    ...over,
+  };
+}
+
+export interface RunningEngine {
+  /** As SIGTERM does. */
+  stop(): Promise<void>;
+}
+
+/** A running engine on a node of a cluster. */
+export function startEngine(
+  world: World,
+  cluster: FakeCluster,
+  node: FakeNode,
+  over: Partial<EngineDependencies> = {},
+): RunningEngine {
+  const { clock } = world;
+  const client = over.client ?? cluster.kube;
+  const logger = over.logger ?? silentLogger;
+  const scope = { namespace: NAMESPACE, logger, clock };
+  const leases = createStore<Lease>(client, RESOURCES.leases, scope);
+  const stop = new AbortController();
+  let number = BigInt(node.ip.replaceAll('.', '')) << 20n;
+  const dependencies: EngineDependencies = {
+    config: engineConfig(cluster, node),
+    version: 'test',
+    client,
+    stores: {
+      endpoints: createStore<KubeObject>(client, RESOURCES.endpoints, scope),
+      gateways: createStore<Gateway & KubeObject>(client, RESOURCES.gateways, scope),
+      nodes: createStore<Node>(client, RESOURCES.nodes, {
+        logger,
+        clock,
+        fieldSelector: `metadata.name=${node.name}`,
+      }),
+    },
+    elector: createLeaseElector({
+      client,
+      namespace: NAMESPACE,
+      name: 'submariner-gateway-lock',
+      identity: `${node.name}-submariner-gateway`,
+      logger,
+      store: leases,
+      clock,
+    }),
+    mirror: createMirror({
+      clusterId: cluster.id,
+      local: { client, namespace: NAMESPACE },
+      broker: { client: world.broker, namespace: BROKER },
+      logger,
+      clock,
+    }),
+    createDriver: () => world.driver(node),
+    watchKernel: async () => undefined,
+    facts: {
+      addresses: async () => [
+        { link: 'lo', address: '127.0.0.1' },
+        { link: 'eth0', address: node.ip },
+        { link: 'cni0', address: node.cniAddress },
+      ],
+      sourceAddress: async () => node.ip,
+    },
+    publicIp: { findService: async () => undefined, lookup: async (host) => [host] },
+    ping: world.ping(node),
+    openSocket: (port) => world.open(node, port),
+    randomNumber: () => (number += 1n),
+    memory: new DecisionMemory(node.stateDir, logger),
+    clock,
+    logger,
+    ...over,
+  };
+  const done = Promise.all([leases.run(stop.signal), runEngine(dependencies, stop.signal)]);
+  return {
+    stop: async () => {
+      stop.abort();
+      let ended = false;
+      void done.finally(() => (ended = true));
+      await world.until('the engine ends', () => ended);
+      await done;
+    },
+  };
+}
