@@ -147,7 +147,6 @@ export async function addFault(tools: FabricTools, plan: SandboxPlan, fault: Fau
 
 /** Takes away every network fault that concerns a node, `control-plane.<cluster>` or cluster; all of them without a name. */
 export async function healFaults(tools: FabricTools, plan: SandboxPlan, name?: string): Promise<void> {
-  const left =
-    name === undefined ? [] : (await observeFaults(tools, plan)).filter((fault) => !concerns(fault, name));
+  const left = name === undefined ? [] : (await observeFaults(tools, plan)).filter((fault) => !concerns(fault, name));
   await replaceFaults(tools, plan, left);
 }

@@ -1,0 +1,116 @@
+import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import path from 'node:path';
+import { messageOf } from '../../runtime/errors.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import { namespaceFile } from '../fabric/namespaces.ts';
+import { identify, isAlive, type ProcessIdentity } from '../processes.ts';
+import { ContainerProblem } from './image.ts';
+
+/** Everything a container's process is started with. */
+export interface Launch {
+  /** Network namespace to run in; without it that of the caller. */
+  readonly namespace?: string;
+  readonly hostName: string;
+  /** Relative mount sources are below it. */
+  readonly nodeDir: string;
+  /** From `mountWords`. */
+  readonly mounts: readonly string[];
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly logFile: string;
+}
+
+/** How a process ended; both undefined when nobody could see it. */
+export interface Ended {
+  readonly exitCode?: number;
+  readonly signal?: NodeJS.Signals;
+}
+
+export interface ContainerProcess {
+  readonly identity: ProcessIdentity;
+  /** Resolves when the process has ended; never rejects. */
+  readonly ended: Promise<Ended>;
+}
+
+/**
+ * Runs inside fresh mount and UTS namespaces: own /run, /sys of the network namespace, the mounts, then the program.
+ * Mount sources are relative to the working directory, so they are found even when they are below /run.
+ */
+const SCRIPT = `set -e
+printf %s "$1" > /proc/sys/kernel/hostname
+shift
+mount -t sysfs sysfs /sys
+mount -t tmpfs -o mode=755 tmpfs /run
+while [ "$1" != -- ]; do
+  case "$1" in
+    overlay)
+      mkdir -p "/run/.layers/$2/upper" "/run/.layers/$2/work"
+      mount -t overlay -o "lowerdir=$3,upperdir=/run/.layers/$2/upper,workdir=/run/.layers/$2/work" overlay "$3"
+      shift 3 ;;
+    directory) mkdir -p "$2"; shift 2 ;;
+    file) mkdir -p "\${2%/*}"; [ -e "$2" ] || : > "$2"; shift 2 ;;
+    bind) mount --bind "$2" "$3"; shift 3 ;;
+    bind-read-only) mount --bind "$2" "$3"; mount -o remount,bind,ro "$3"; shift 3 ;;
+    *) echo "sandbox: unknown word $1" >&2; exit 125 ;;
+  esac
+done
+shift
+cd /
+exec "$@"
+`;
+
+/** Starts a container's process; it outlives the caller. Rejects with ContainerProblem when it cannot be started. */
+export async function launchContainer(launch: Launch): Promise<ContainerProcess> {
+  const enter = launch.namespace === undefined ? [] : ['nsenter', `--net=${namespaceFile(launch.namespace)}`, '--'];
+  const isolate = ['unshare', '--mount', '--uts', '--propagation', 'slave', '--'];
+  const words = ['sh', '-c', SCRIPT, 'sandbox', launch.hostName, ...launch.mounts, '--', ...launch.command];
+  const [file = '', ...args] = [...enter, ...isolate, ...words];
+  mkdirSync(path.dirname(launch.logFile), { recursive: true });
+  const log = openSync(launch.logFile, 'a', 0o600);
+  try {
+    const child = spawn(file, args, {
+      cwd: launch.nodeDir,
+      detached: true,
+      env: { ...launch.env },
+      stdio: ['ignore', log, log],
+    });
+    const ended = new Promise<Ended>((resolve) => {
+      child.once('exit', (code, signal) =>
+        resolve({ ...(code === null ? {} : { exitCode: code }), ...(signal === null ? {} : { signal }) }),
+      );
+    });
+    await new Promise<void>((resolve, reject) => {
+      child.once('spawn', resolve);
+      child.once('error', reject);
+    });
+    const pid = child.pid ?? 0;
+    // A process that has ended by now is still there to be reaped, only not alive.
+    return { identity: identify(pid) ?? { pid, startTime: 'ended' }, ended };
+  } catch (error) {
+    throw new ContainerProblem('StartError', `cannot start ${launch.command[0] ?? ''}: ${messageOf(error)}`);
+  } finally {
+    closeSync(log);
+  }
+}
+
+const WATCH_MS = 500;
+
+/** Takes over a process that an earlier agent started; how it ends cannot be seen. */
+export function adoptProcess(identity: ProcessIdentity, clock: Clock, signal: AbortSignal): ContainerProcess {
+  const watch = async (): Promise<Ended> => {
+    while (isAlive(identity) && !signal.aborted) await clock.sleep(WATCH_MS, signal);
+    return {};
+  };
+  return { identity, ended: watch() };
+}
+
+/** Sends a signal to a container's process and what it started in its own process group; false when all have ended. */
+export function signalGroup(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
+  try {
+    process.kill(-identity.pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}
