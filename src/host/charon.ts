@@ -6,6 +6,7 @@ import { CHARON_TABLE, OWN_MARK, renderCharonConf } from './charon-conf.ts';
 import type { CommandRunner } from './command.ts';
 import { daemonOutput, findDaemon, startDaemon, stopDaemon, waitFor } from './daemon.ts';
 import { probeKernelEsp, type EspSupport } from './esp.ts';
+import { takenPort } from './port-owner.ts';
 import { connectVici, type ViciClient } from './vici/client.ts';
 
 /** Debian's name of the program; it stays in the foreground and needs no systemd. */
@@ -194,14 +195,8 @@ export class Charon {
   /** charon itself goes on without a socket when its port is taken. */
   async #assertPortFree(): Promise<void> {
     const { runner, udpPort } = this.#dependencies;
-    const { stdout } = await runner.run('ss', ['-H', '-u', '-l', '-n', '-p', `sport = :${udpPort}`]);
-    const taken = stdout.trim().split('\n')[0] ?? '';
-    if (taken === '') return;
-    const owner = /users:\(\("([^"]+)",pid=(\d+)/.exec(taken);
-    const who = owner === null ? 'another program' : `${owner[1] ?? ''} (process ${owner[2] ?? ''})`;
-    throw new ExpectedError(`UDP port ${udpPort} of this node is taken by ${who}; IPsec needs it`, {
-      hint: `See \`ss -ulnp sport = :${udpPort}\`; stop that program, or choose another port for tunnels.`,
-    });
+    const taken = await takenPort(runner, udpPort, 'IPsec');
+    if (taken !== undefined) throw taken;
   }
 
   async #awaitStart(signal: AbortSignal | undefined): Promise<ViciClient> {

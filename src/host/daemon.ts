@@ -1,5 +1,15 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ExpectedError, messageOf } from '../runtime/errors.ts';
@@ -25,6 +35,21 @@ export interface DaemonSpec {
 const PROGRAM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const POLL_MS = 20;
 const STOP_MS = 3000;
+
+/** The path of a program, looked for where daemons are started from; undefined when it is not installed. */
+export function findProgram(name: string): string | undefined {
+  const runnable = (file: string): boolean => {
+    try {
+      accessSync(file, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  return PROGRAM_PATH.split(':')
+    .map((folder) => path.join(folder, name))
+    .find(runnable);
+}
 
 function recordFile(folder: string): string {
   return path.join(folder, 'daemon.json');

@@ -3,6 +3,7 @@ import type { DriverDependencies } from './dependencies.ts';
 import type { CableDriver } from './driver.ts';
 import { IpsecDriver } from './ipsec.ts';
 import { VxlanDriver } from './vxlan.ts';
+import { WireguardDriver } from './wireguard.ts';
 
 export type { DriverDependencies } from './dependencies.ts';
 
@@ -11,6 +12,7 @@ export function createDriver(name: string, dependencies: DriverDependencies): Ca
   const logger = dependencies.logger.with({ driver: name });
   const own = { ...dependencies, logger };
   if (name === 'ipsec' || name === 'libreswan') return new IpsecDriver(own);
+  if (name === 'wireguard') return new WireguardDriver(own);
   if (name === 'vxlan') return new VxlanDriver(own);
   throw new UsageError(`there is no cable driver ${JSON.stringify(name)}`, { hint: 'Use ipsec, wireguard or vxlan.' });
 }

@@ -1,7 +1,9 @@
 import { observeNetwork } from '../../host/network.ts';
+import { takenPort } from '../../host/port-owner.ts';
 import { observeUnderlay } from '../../host/underlay.ts';
 import { ENGINE_OWNERSHIP, VXLAN_CABLE } from '../../net/ownership.ts';
 import { EMPTY_STATE } from '../../net/state.ts';
+import { messageOf } from '../../runtime/errors.ts';
 import { ipv4Cidrs } from './cable-routes.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import type { Cable, CableDriver, DesiredCables, ObservedCable } from './driver.ts';
@@ -35,7 +37,12 @@ export class VxlanDriver implements CableDriver {
     const { runner, privateIp, udpPort } = this.#dependencies;
     this.#cables = desired.cables;
     const underlay = await observeUnderlay(runner, privateIp, signal);
-    await syncNetwork(this.#dependencies, desiredVxlan(desired, { privateIp, udpPort, underlay }), signal);
+    try {
+      await syncNetwork(this.#dependencies, desiredVxlan(desired, { privateIp, udpPort, underlay }), signal);
+    } catch (error) {
+      if (!messageOf(error).includes('Address already in use')) throw error;
+      throw (await takenPort(runner, udpPort, 'VXLAN')) ?? error;
+    }
   }
 
   async connections(): Promise<readonly ObservedCable[]> {

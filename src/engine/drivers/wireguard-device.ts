@@ -1,0 +1,138 @@
+import { cidrContains } from '../../net/cidr.ts';
+import { WIREGUARD_CABLE } from '../../net/ownership.ts';
+import { EMPTY_STATE, type NetworkState } from '../../net/state.ts';
+import {
+  isWireguardKey,
+  type DeviceChange,
+  type ObservedDevice,
+  type ObservedPeer,
+  type PeerChange,
+} from '../../host/wg.ts';
+import { CABLE_RULE, desiredCableRoutes, ipv4Cidrs, selfRoutingProblem } from './cable-routes.ts';
+import type { Cable, DesiredCables, ObservedCable } from './driver.ts';
+import { desiredGuard } from './guard.ts';
+
+/** Key of `backend_config` that carries a gateway's WireGuard key. */
+export const PUBLIC_KEY = 'publicKey';
+export const INTERFACE_NAME = 'interface-name';
+
+const KEEPALIVE_SECONDS = 10;
+/** A session lives this long; with keepalives, an older handshake means that the peer does not answer. */
+const SESSION_SECONDS = 180;
+
+/** Why cables cannot be made, by cable name. */
+export function wireguardProblems(cables: readonly Cable[], ownPublicKey: string): ReadonlyMap<string, string> {
+  const problems = new Map<string, string>();
+  const owners = new Map([[ownPublicKey, 'this gateway']]);
+  for (const cable of cables.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    const key = cable.remoteConfig[PUBLIC_KEY] ?? '';
+    const owner = owners.get(key);
+    const routing = selfRoutingProblem(cable);
+    if (!isWireguardKey(key)) {
+      problems.set(cable.name, `the Endpoint of cluster ${cable.remoteClusterId} publishes no WireGuard key`);
+    } else if (owner !== undefined) {
+      problems.set(cable.name, `cluster ${cable.remoteClusterId} publishes the WireGuard key of ${owner}`);
+    } else if (routing !== undefined) problems.set(cable.name, routing);
+    else owners.set(key, `cluster ${cable.remoteClusterId}`);
+  }
+  return problems;
+}
+
+/** Peers one a cable; upstream's allowed IPs, keepalive and pre-shared key. */
+export function desiredPeers(
+  cables: readonly Cable[],
+  presharedKey: string,
+): readonly (PeerChange & { readonly usingNat: boolean })[] {
+  return cables.map((cable) => ({
+    publicKey: cable.remoteConfig[PUBLIC_KEY] ?? '',
+    presharedKey,
+    endpoint: `${cable.usingIp}:${cable.remoteUdpPort}`,
+    allowedIps: ipv4Cidrs(cable.remoteSubnets),
+    keepaliveSeconds: KEEPALIVE_SECONDS,
+    usingNat: cable.usingNat,
+  }));
+}
+
+function sameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.toSorted().join() === b.toSorted().join();
+}
+
+/** Behind NAT the address a living peer was seen at is better than the one that was found out. */
+function wrongEndpoint(wanted: PeerChange & { readonly usingNat: boolean }, seen: ObservedPeer, now: number): boolean {
+  if (seen.endpoint === wanted.endpoint) return false;
+  return seen.endpoint === undefined || !wanted.usingNat || now - seen.latestHandshake > SESSION_SECONDS;
+}
+
+function planPeer(
+  wanted: PeerChange & { readonly usingNat: boolean },
+  seen: ObservedPeer | undefined,
+  now: number,
+): PeerChange | undefined {
+  const { usingNat: _, ...change } = wanted;
+  if (seen === undefined) return change;
+  const move = wrongEndpoint(wanted, seen, now);
+  const same =
+    seen.presharedKey === wanted.presharedKey &&
+    seen.keepaliveSeconds === wanted.keepaliveSeconds &&
+    sameList(seen.allowedIps, wanted.allowedIps);
+  if (same && !move) return undefined;
+  return { ...change, endpoint: move ? change.endpoint : undefined };
+}
+
+/** From what the device has to what it should have; `now` in seconds since the epoch. */
+export function planDevice(
+  wanted: {
+    readonly privateKey: string;
+    readonly listenPort: number;
+    readonly peers: readonly (PeerChange & { readonly usingNat: boolean })[];
+  },
+  observed: ObservedDevice,
+  now: number,
+): DeviceChange {
+  const seen = new Map(observed.peers.map((peer) => [peer.publicKey, peer]));
+  const keys = new Set(wanted.peers.map((peer) => peer.publicKey));
+  return {
+    privateKey: observed.privateKey === wanted.privateKey ? undefined : wanted.privateKey,
+    listenPort: observed.listenPort === wanted.listenPort ? undefined : wanted.listenPort,
+    setPeers: wanted.peers
+      .map((peer) => planPeer(peer, seen.get(peer.publicKey), now))
+      .filter((change) => change !== undefined),
+    removePeers: [...seen.keys()].filter((key) => !keys.has(key)),
+  };
+}
+
+/** What the device says of one cable; undefined when it has no such peer. */
+export function observedPeer(cable: Cable, observed: ObservedDevice, now: number): ObservedCable | undefined {
+  const peer = observed.peers.find(({ publicKey }) => publicKey === cable.remoteConfig[PUBLIC_KEY]);
+  if (peer === undefined) return undefined;
+  const { rxBytes, txBytes, latestHandshake } = peer;
+  const age = Math.max(0, now - latestHandshake);
+  const common = { cableName: cable.name, rxBytes, txBytes };
+  if (latestHandshake === 0) {
+    return { ...common, status: 'connecting', message: `no handshake with ${peer.endpoint ?? 'the peer'} yet` };
+  }
+  const uncovered = ipv4Cidrs(cable.remoteSubnets).filter(
+    (cidr) => !peer.allowedIps.some((allowed) => cidrContains(allowed, cidr)),
+  );
+  const missing = uncovered.length === 0 ? '' : `; not carried: ${uncovered.join(', ')}`;
+  const message = `last handshake ${age} s ago, Rx=${rxBytes} Bytes, Tx=${txBytes} Bytes${missing}`;
+  return { ...common, status: age > SESSION_SECONDS ? 'error' : 'connected', message };
+}
+
+/** The node's network with these WireGuard cables: the link, table 100 and the guard. */
+export function desiredWireguardNetwork(
+  desired: DesiredCables,
+  device: { readonly kind: 'wireguard' | 'tun'; readonly mtuBytes: number },
+): NetworkState {
+  const { link } = WIREGUARD_CABLE;
+  const ruleset = desiredGuard(desired.guardedCidrs, { link });
+  const routes = desiredCableRoutes(desired, () => ({ link }));
+  return {
+    ...EMPTY_STATE,
+    links: [{ name: link, kind: device.kind, mtuBytes: device.mtuBytes, up: true }],
+    routes,
+    rules: routes.length === 0 ? [] : [CABLE_RULE],
+    sysctls: [{ key: `net.ipv4.conf.${link}.rp_filter`, value: '2' }],
+    ...(ruleset === undefined ? {} : { ruleset }),
+  };
+}

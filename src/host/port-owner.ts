@@ -1,0 +1,18 @@
+import { ExpectedError } from '../runtime/errors.ts';
+import type { CommandRunner } from './command.ts';
+
+/** The error of a tunnel that cannot have its UDP port, naming who has it; undefined when the port is free. */
+export async function takenPort(
+  runner: CommandRunner,
+  udpPort: number,
+  what: string,
+): Promise<ExpectedError | undefined> {
+  const { stdout } = await runner.run('ss', ['-H', '-u', '-l', '-n', '-p', `sport = :${udpPort}`]);
+  const taken = stdout.trim().split('\n')[0] ?? '';
+  if (taken === '') return undefined;
+  const owner = /users:\(\("([^"]+)",pid=(\d+)/.exec(taken);
+  const who = owner === null ? 'the kernel (a VXLAN or WireGuard link)' : `${owner[1] ?? ''} (process ${owner[2] ?? ''})`;
+  return new ExpectedError(`UDP port ${udpPort} of this node is taken by ${who}; ${what} needs it`, {
+    hint: `See \`ss -ulnp sport = :${udpPort}\`; stop that program, or choose another port for tunnels.`,
+  });
+}
