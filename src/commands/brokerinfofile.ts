@@ -8,30 +8,29 @@ export const BROKER_INFO_FILE = 'broker-info.subm';
 
 /** Reads a broker-info.subm; rejects with ExpectedError that says what is wrong with it. */
 export async function readBrokerInfoFile(file: string, now: number): Promise<BrokerInfo> {
-  const { info, problem, hint } = parseBrokerInfo(await readText(file), now) as
-    | { readonly info: BrokerInfo; readonly problem: undefined; readonly hint: undefined }
-    | { readonly info: undefined; readonly problem: string; readonly hint: string };
-  if (info === undefined) throw new ExpectedError(`cannot use ${file}: ${problem}`, { hint: hint ?? '' });
-  return info;
+  const info = await findBrokerInfoFile(file, now);
+  if (info !== undefined) return info;
+  throw new ExpectedError(`there is no file ${file}`, {
+    hint: 'subctl deploy-broker writes it; subctl recover-broker-info writes it again.',
+  });
 }
 
 /** The same, but undefined when there is no such file. */
 export async function findBrokerInfoFile(file: string, now: number): Promise<BrokerInfo | undefined> {
-  try {
-    return await readBrokerInfoFile(file, now);
-  } catch (error) {
-    const cause = error instanceof Error ? error.cause : undefined;
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
-    throw error;
-  }
+  const text = await findText(file);
+  if (text === undefined) return undefined;
+  const parsed = parseBrokerInfo(text, now);
+  if (parsed.problem === undefined) return parsed.info;
+  throw new ExpectedError(`cannot use ${file}: ${parsed.problem}`, { hint: parsed.hint });
 }
 
-async function readText(file: string): Promise<string> {
+async function findText(file: string): Promise<string | undefined> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    const hint = 'subctl deploy-broker writes it; subctl recover-broker-info writes it again.';
-    throw new ExpectedError(`cannot read ${file}: ${messageOf(error)}`, { hint, cause: error });
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    throw new ExpectedError(`cannot read ${file}: ${message}`, { cause: error });
   }
 }
 
@@ -44,10 +43,7 @@ export async function writeBrokerInfoFile(
   content: string,
   now: number,
 ): Promise<{ readonly changed: boolean; readonly kept: string | undefined }> {
-  const before = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw new ExpectedError(`cannot read ${file}: ${error.message}`, { cause: error });
-  });
+  const before = await findText(file);
   if (before?.trim() === content) {
     await chmod(file, 0o600);
     return { changed: false, kept: undefined };
@@ -71,5 +67,8 @@ export async function writeBrokerInfoFile(
 }
 
 function stamp(now: number): string {
-  return new Date(now).toISOString().replace(/\.\d+Z$/, 'Z').replaceAll(':', '_');
+  return new Date(now)
+    .toISOString()
+    .replace(/\.\d+Z$/, 'Z')
+    .replaceAll(':', '_');
 }

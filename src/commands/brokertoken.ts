@@ -26,6 +26,15 @@ function isFilled({ data }: Secret): boolean {
   return (data?.['token'] ?? '') !== '';
 }
 
+/** The filled token Secret of a service account; undefined when there is none. */
+export async function tokenSecretOf(
+  client: KubeClient,
+  namespace: string,
+  account: string,
+): Promise<Secret | undefined> {
+  return (await tokenSecrets(client, namespace, account)).find(isFilled);
+}
+
 /**
  * The long-lived token of a service account: an existing Secret, else a new one, filled by the cluster's token
  * controller. Rejects with ExpectedError when that does not happen before the deadline.

@@ -15,7 +15,5 @@ export function formatDuration(ms: number): string {
   if (seconds < 60) return `${seconds}s`;
   const two = (value: number): string => String(value).padStart(2, '0');
   const minutes = Math.floor(seconds / 60);
-  return minutes < 60
-    ? `${minutes}m${two(seconds % 60)}s`
-    : `${Math.floor(minutes / 60)}h${two(minutes % 60)}m`;
+  return minutes < 60 ? `${minutes}m${two(seconds % 60)}s` : `${Math.floor(minutes / 60)}h${two(minutes % 60)}m`;
 }

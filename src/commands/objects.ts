@@ -22,7 +22,10 @@ export function written(object: KubeObject, on: Written['on'], outcome: Outcome)
 /** `3 created, 1 configured, 20 unchanged`, without the zeros. */
 export function countOutcomes(objects: readonly Written[]): string {
   const outcomes: readonly Outcome[] = ['created', 'configured', 'unchanged'];
-  const counts = outcomes.map((outcome) => ({ outcome, count: objects.filter((one) => one.outcome === outcome).length }));
+  const counts = outcomes.map((outcome) => ({
+    outcome,
+    count: objects.filter((one) => one.outcome === outcome).length,
+  }));
   const parts = counts.filter(({ count }) => count > 0).map(({ outcome, count }) => `${count} ${outcome}`);
   return parts.length === 0 ? 'nothing to do' : parts.join(', ');
 }

@@ -23,7 +23,9 @@ export type Registration = (program: Command, context: CommandContext) => void;
 export function buildProgram(context: CommandContext, further: readonly Registration[] = []): Command {
   const program = new Command('subctl');
   program
-    .description('Joins Kubernetes clusters into one network: pods and Services reach those of other clusters directly.')
+    .description(
+      'Joins Kubernetes clusters into one network: pods and Services reach those of other clusters directly.',
+    )
     .usage('[flags] COMMAND')
     .version(`subctl version: ${context.version}`, '--version', 'print the version')
     .helpOption('-h, --help', 'show help')

@@ -7,6 +7,8 @@ import { colourAllowed, type Sink } from './terminal.ts';
 export interface Step {
   /** Says what is being waited for now. */
   update(text: string): void;
+  /** Says what is being done now; too fleeting for anything but a terminal. */
+  progress(text: string): void;
   done(text?: string): void;
   warn(text: string): void;
   fail(text?: string): void;
@@ -70,6 +72,9 @@ class SinkReporter implements Reporter {
     };
     return {
       update: (now) => this.#update(now),
+      progress: (now) => {
+        if (this.#live) this.#update(now);
+      },
       done: end((line) => this.done(line)),
       warn: end((line) => this.warn(line)),
       fail: end((line) => this.fail(line)),
@@ -87,6 +92,7 @@ class SinkReporter implements Reporter {
       };
     const guarded: Step = {
       update: step.update,
+      progress: step.progress,
       done: once(step.done),
       warn: once((last) => step.warn(last ?? text)),
       fail: once(step.fail),

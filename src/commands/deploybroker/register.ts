@@ -44,15 +44,15 @@ export function registerDeployBroker(program: Command, context: CommandContext):
 
 function addFlags(command: Command): void {
   command.option('-n, --namespace <name>', 'namespace of the broker', BROKER_NAMESPACE);
-  booleanFlag(command, 'globalnet', 'let clusters with overlapping CIDRs join (recorded for clusters that do it)', false);
+  booleanFlag(
+    command,
+    'globalnet',
+    'let clusters with overlapping CIDRs join (recorded for clusters that do it)',
+    false,
+  );
   command
     .option('--globalnet-cidr-range <cidr>', 'range of all global addresses', '242.0.0.0/8')
-    .option(
-      '--globalnet-cluster-size <count>',
-      'global addresses of a cluster',
-      integerFlag(1, 2 ** 31),
-      65536,
-    )
+    .option('--globalnet-cluster-size <count>', 'global addresses of a cluster', integerFlag(1, 2 ** 31), 65536)
     .option('--ipsec-psk-from <file>', 'take the pre-shared key from this broker-info.subm');
   booleanFlag(command, 'new-ipsec-psk', 'make a new pre-shared key although clusters joined with another one', false);
   command
@@ -67,7 +67,13 @@ function addFlags(command: Command): void {
 
 /** Flags of upstream that configure its operator, which does not exist here. */
 function ignoredFlags(command: Command): void {
-  for (const flag of ['--repository <name>', '--version <tag>', '--http-proxy <url>', '--https-proxy <url>', '--no-proxy <list>']) {
+  for (const flag of [
+    '--repository <name>',
+    '--version <tag>',
+    '--http-proxy <url>',
+    '--https-proxy <url>',
+    '--no-proxy <list>',
+  ]) {
     command.addOption(command.createOption(flag, 'accepted as upstream has it; the broker runs nothing').hideHelp());
   }
   command.addOption(command.createOption('--operator-debug').hideHelp());

@@ -36,10 +36,15 @@ export async function readBroker(client: KubeClient, namespace: string): Promise
   return {
     broker,
     // Written by others: what cannot be read is nobody's network.
-    clusters: clusters.items.flatMap((object) => parseCluster(object).cluster ?? []),
+    clusters: clusters.items.flatMap(readable),
     members: accounts.items.filter(({ metadata }) => metadata.name?.startsWith(MEMBER_PREFIX) === true),
     globalnetEnabled: globalnet?.data?.['globalnetEnabled'] === 'true',
   };
+}
+
+function readable(object: Cluster): readonly Cluster[] {
+  const parsed = parseCluster(object);
+  return parsed.problem === undefined ? [parsed.cluster] : [];
 }
 
 /** The networks of all clusters but `clusterId`: a cluster with global CIDRs is reached through those only. */

@@ -20,7 +20,10 @@ export type GatewayPlan =
 /** Decides which nodes become gateways. Throws UsageError or ExpectedError when the wishes cannot be met. */
 export function planGatewayNodes(nodes: readonly Node[], wishes: GatewayWishes): GatewayPlan {
   const already = nodes.filter(isGateway).map(nameOf).sort();
-  const candidates = nodes.filter((node) => isWorker(node) && !isGateway(node)).map(nameOf).sort();
+  const candidates = nodes
+    .filter((node) => isWorker(node) && !isGateway(node))
+    .map(nameOf)
+    .sort();
   if (wishes.named.length > 0) return settled(already, planNamed(nodes, wishes.named));
   if (wishes.count !== undefined) return settled(already, planCount(already, candidates, wishes.count));
   if (already.length > 0 || !wishes.mayLabel) return settled(already, []);

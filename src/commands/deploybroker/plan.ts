@@ -1,0 +1,62 @@
+import { BROKER_NAME } from '../../api/names.ts';
+import type { Broker, BrokerSpec } from '../../api/types.ts';
+import type { KubeObject } from '../../kube/client.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import { renderTemplates } from '../../kube/templates.ts';
+import { UsageError } from '../../runtime/errors.ts';
+import type { Right } from '../rights.ts';
+import { globalnetClusterSize, requireRange } from './globalnet.ts';
+import type { DeployBrokerOptions } from './register.ts';
+
+const COMPONENTS = ['connectivity', 'service-discovery'] as const;
+/** Service discovery is not part of this version, so a broker does not announce it unless told to. */
+const DEFAULT_COMPONENTS: readonly string[] = ['connectivity'];
+
+/** The components of the broker, sorted; throws UsageError for an unknown one. */
+export function brokerComponents(options: DeployBrokerOptions): readonly string[] {
+  const chosen = options.components ?? DEFAULT_COMPONENTS;
+  const unknown = chosen.filter((name) => !COMPONENTS.some((known) => known === name));
+  if (unknown.length > 0 || chosen.length === 0) {
+    throw new UsageError(`--components: ${unknown.join(', ') || 'none given'}; choose from ${COMPONENTS.join(', ')}`);
+  }
+  return [...new Set([...chosen, ...(options.globalnet ? ['globalnet'] : [])])].toSorted();
+}
+
+/** The Broker object the flags describe; throws UsageError when they make no sense. */
+export function brokerObject(options: DeployBrokerOptions): Broker {
+  const range = requireRange('--globalnet-cidr-range', options.globalnetCidrRange);
+  const spec: BrokerSpec = {
+    components: brokerComponents(options),
+    globalnetEnabled: options.globalnet,
+    globalnetCIDRRange: range,
+    defaultGlobalnetClusterSize: globalnetClusterSize(options.globalnetClusterSize, range),
+    clustersetIPEnabled: options.enableClustersetIp,
+    clustersetIPCIDRRange: requireRange('--clusterset-ip-cidr-range', options.clustersetIpCidrRange),
+    ...(options.customDomains === undefined ? {} : { defaultCustomDomains: options.customDomains }),
+  };
+  const metadata = { name: BROKER_NAME, namespace: options.namespace };
+  return { apiVersion: 'submariner.io/v1alpha1', kind: 'Broker', metadata, spec };
+}
+
+/** Everything applied on the broker's cluster, in the order of application. */
+export function brokerManifests(templatesDir: string, options: DeployBrokerOptions): readonly KubeObject[] {
+  const values = { brokerNamespace: options.namespace };
+  const definitions = renderTemplates(`${templatesDir}/crds`, values);
+  return [...definitions, ...renderTemplates(`${templatesDir}/broker`, values), brokerObject(options)];
+}
+
+/** What the operator has to be allowed to do. */
+export function brokerRights(namespace: string): readonly Right[] {
+  const write = ['create', 'patch'];
+  return [
+    { verbs: write, type: RESOURCES.namespaces },
+    { verbs: write, type: RESOURCES.crds },
+    { verbs: write, type: RESOURCES.serviceAccounts, namespace },
+    { verbs: write, type: RESOURCES.roles, namespace },
+    { verbs: write, type: RESOURCES.roleBindings, namespace },
+    { verbs: ['create', 'get', 'list'], type: RESOURCES.secrets, namespace },
+    { verbs: [...write, 'get'], type: RESOURCES.configMaps, namespace },
+    { verbs: [...write, 'list'], type: RESOURCES.brokers, namespace },
+    { verbs: ['list'], type: RESOURCES.clusters, namespace },
+  ];
+}

@@ -1,0 +1,65 @@
+import { randomBytes } from 'node:crypto';
+import { type BrokerInfo, brokerAccessOf, type InfoSecret, pskOf } from '../../api/brokerinfo.ts';
+import { PSK_SECRET } from '../../api/names.ts';
+import { ExpectedError } from '../../runtime/errors.ts';
+
+/** Upstream's length of a pre-shared key. */
+const PSK_BYTES = 48;
+
+/** Where the pre-shared key of a broker may come from. */
+export interface PskSources {
+  /** File of --ipsec-psk-from. */
+  readonly given: { readonly file: string; readonly info: BrokerInfo } | undefined;
+  /** The broker-info.subm that is about to be replaced. */
+  readonly existing: { readonly file: string; readonly info: BrokerInfo } | undefined;
+  /** What tells whether the existing file is for the same broker. */
+  readonly broker: { readonly server: string; readonly namespace: string; readonly ca: string | undefined };
+  /** IDs of clusters that have joined this broker, with whatever key they were given. */
+  readonly joined: readonly string[];
+  /** --new-ipsec-psk */
+  readonly allowNew: boolean;
+}
+
+/** The key to hand out and where it is from. */
+export interface ChosenPsk {
+  readonly psk: Buffer;
+  readonly from: string;
+}
+
+/**
+ * Chooses the key: the one of --ipsec-psk-from, else the one handed out before by the same broker, else a new one. Throws
+ * ExpectedError when a new one would split the ClusterSet: clusters that joined with the old key would not connect.
+ */
+export function choosePsk(sources: PskSources, random: (size: number) => Buffer = randomBytes): ChosenPsk {
+  const { given, existing, joined, allowNew } = sources;
+  if (given !== undefined) {
+    const psk = pskOf(given.info);
+    if (psk !== undefined) return { psk, from: given.file };
+    throw new ExpectedError(`${given.file} holds no pre-shared key`, {
+      hint: 'Give the broker-info.subm with which the other clusters joined.',
+    });
+  }
+  const kept = existing !== undefined && isSameBroker(existing.info, sources.broker) ? pskOf(existing.info) : undefined;
+  if (existing !== undefined && kept !== undefined && !allowNew) return { psk: kept, from: existing.file };
+  if (joined.length > 0 && !allowNew) {
+    throw new ExpectedError(
+      `clusters have joined this broker already (${joined.join(', ')}), and their pre-shared key is not at hand: with a new one, clusters that join later could not connect to them`,
+      {
+        hint: 'Give the key with --ipsec-psk-from FILE, or get broker-info.subm from a joined cluster: subctl recover-broker-info --context CLUSTER. To start over with a new key: --new-ipsec-psk.',
+      },
+    );
+  }
+  return { psk: random(PSK_BYTES), from: 'new' };
+}
+
+function isSameBroker(info: BrokerInfo, broker: PskSources['broker']): boolean {
+  const access = brokerAccessOf(info);
+  if (access.namespace !== broker.namespace) return false;
+  if (access.ca !== undefined && broker.ca !== undefined && access.ca.trim() === broker.ca.trim()) return true;
+  return access.server.replace(/\/+$/, '') === broker.server.replace(/\/+$/, '');
+}
+
+/** The Secret of the key as broker-info.subm carries it. */
+export function pskSecret(psk: Buffer): InfoSecret {
+  return { metadata: { name: PSK_SECRET, creationTimestamp: null }, data: { psk: psk.toString('base64') } };
+}

@@ -1,0 +1,141 @@
+import path from 'node:path';
+import { type BrokerInfo, type InfoSecret, renderBrokerInfo } from '../../api/brokerinfo.ts';
+import type { Cluster } from '../../api/types.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { isNotFound } from '../../kube/errors.ts';
+import type { ConfigMap, Secret } from '../../kube/objects.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import type { ClusterAccess } from '../access.ts';
+import { applyManifests } from '../applying.ts';
+import { BROKER_INFO_FILE, findBrokerInfoFile, readBrokerInfoFile, writeBrokerInfoFile } from '../brokerinfofile.ts';
+import { ensureTokenSecret } from '../brokertoken.ts';
+import type { CommandRun } from '../context.ts';
+import { printManifests, reportWritten } from '../report.ts';
+import { requireRights } from '../rights.ts';
+import { type Deadline, startDeadline } from '../waiting.ts';
+import { written, type Written } from '../objects.ts';
+import { allocationMaps } from './globalnet.ts';
+import { BROKER_ADMIN } from './names.ts';
+import { brokerComponents, brokerManifests, brokerRights } from './plan.ts';
+import { type ChosenPsk, choosePsk, pskSecret } from './psk.ts';
+import type { DeployBrokerOptions } from './register.ts';
+
+const DEFAULT_TIMEOUT_MS = 60_000;
+
+/** Sets up the broker and writes broker-info.subm; nothing is changed when a check before it fails. */
+export async function deployBroker(run: CommandRun, options: DeployBrokerOptions): Promise<void> {
+  const { context, flags, reporter } = run;
+  const manifests = brokerManifests(context.templatesDir, options);
+  const target = await (await run.access()).current();
+  const existing = await existingMaps(target.client, options.namespace);
+  const objects = [...manifests, ...allocationMaps(options, existing)];
+  if (options.dryRun) return printManifests(run, objects);
+
+  const deadline = startDeadline(context.clock, flags.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+  warnAboutScope(run, options, target);
+  await reporter.step(`Checking permissions in cluster ${target.cluster}`, async () =>
+    requireRights([{ where: target.name, client: target.client, rights: brokerRights(options.namespace) }]),
+  );
+  const server = options.brokerUrl ?? target.server;
+  const psk = await findPsk(run, options, target.client, server);
+  const applied = await reporter.step(`Applying the broker to cluster ${target.cluster}`, async (step) =>
+    applyManifests({ client: target.client, on: 'broker' }, objects, context, step),
+  );
+  const token = await adminToken(run, target.client, options.namespace, deadline);
+  const info = brokerInfo(options, server, token.secret, psk);
+  await reportWritten(run, { broker: server, namespace: options.namespace }, [...applied, token.record]);
+  await saveBrokerInfo(run, info, psk);
+}
+
+function warnAboutScope({ reporter }: CommandRun, options: DeployBrokerOptions, target: ClusterAccess): void {
+  if (brokerComponents(options).includes('service-discovery')) {
+    reporter.warn('service-discovery is announced to the clusters, but this version does not deploy it');
+  }
+  if (options.globalnet) reporter.warn('globalnet is announced to the clusters, but this version does not deploy it');
+  const host = new URL(options.brokerUrl ?? target.server).hostname;
+  if (/^(?:localhost|127\..*|\[::1\])$/.test(host)) {
+    reporter.warn(
+      `other clusters cannot reach the broker at ${host}: give an address they can reach with --broker-url`,
+    );
+  }
+}
+
+/** Objects there before; none when the namespace or the right to look is missing. */
+async function existingMaps(client: KubeClient, namespace: string): Promise<readonly ConfigMap[]> {
+  const names = ['submariner-globalnet-info', 'submariner-clustersetip-info'];
+  const found = await Promise.all(
+    names.map(async (name) => client.find<ConfigMap>(RESOURCES.configMaps, name, { namespace })),
+  );
+  return found.filter((map) => map !== undefined);
+}
+
+async function findPsk(
+  run: CommandRun,
+  options: DeployBrokerOptions,
+  client: KubeClient,
+  server: string,
+): Promise<ChosenPsk> {
+  const { cwd, clock } = run.context;
+  const file = path.resolve(cwd, BROKER_INFO_FILE);
+  const from = options.ipsecPskFrom === undefined ? undefined : path.resolve(cwd, options.ipsecPskFrom);
+  const [given, existing, joined, root] = await Promise.all([
+    from === undefined ? undefined : readBrokerInfoFile(from, clock.now()),
+    findBrokerInfoFile(file, clock.now()),
+    joinedClusters(client, options.namespace),
+    client.find<ConfigMap>(RESOURCES.configMaps, 'kube-root-ca.crt', { namespace: 'default' }).catch(() => undefined),
+  ]);
+  return choosePsk({
+    given: given === undefined || from === undefined ? undefined : { file: from, info: given },
+    existing: existing === undefined ? undefined : { file, info: existing },
+    broker: { server, namespace: options.namespace, ca: root?.data?.['ca.crt'] },
+    joined,
+    allowNew: options.newIpsecPsk,
+  });
+}
+
+async function joinedClusters(client: KubeClient, namespace: string): Promise<readonly string[]> {
+  try {
+    const { items } = await client.list<Cluster>(RESOURCES.clusters, { namespace });
+    return items.map(({ spec }) => spec.cluster_id);
+  } catch (error) {
+    if (isNotFound(error)) return [];
+    throw error;
+  }
+}
+
+async function adminToken(
+  run: CommandRun,
+  client: KubeClient,
+  namespace: string,
+  deadline: Deadline,
+): Promise<{ readonly secret: Secret; readonly record: Written }> {
+  return run.reporter.step(`Waiting for the token of ${BROKER_ADMIN}`, async (step) => {
+    const at = { namespace, account: BROKER_ADMIN };
+    const { secret, outcome } = await ensureTokenSecret(client, at, deadline, step.update);
+    return { secret, record: written({ ...secret, kind: 'Secret' }, 'broker', outcome) };
+  });
+}
+
+function brokerInfo(options: DeployBrokerOptions, server: string, token: Secret, { psk }: ChosenPsk): BrokerInfo {
+  const { managedFields: _, ...metadata } = token.metadata;
+  const clientToken: InfoSecret = { metadata: { ...metadata }, data: token.data ?? {}, type: token.type ?? '' };
+  const components = brokerComponents(options);
+  return {
+    brokerUrl: server,
+    clientToken,
+    ipsecPsk: pskSecret(psk),
+    serviceDiscovery: components.includes('service-discovery'),
+    components,
+    customDomains: options.customDomains ?? [],
+  };
+}
+
+async function saveBrokerInfo(run: CommandRun, info: BrokerInfo, psk: ChosenPsk): Promise<void> {
+  const { reporter, context } = run;
+  const file = path.resolve(context.cwd, BROKER_INFO_FILE);
+  const { changed, kept } = await writeBrokerInfoFile(file, renderBrokerInfo(info), context.clock.now());
+  if (kept !== undefined) reporter.info(`   the earlier file is kept as ${path.basename(kept)}`);
+  const key = psk.from === 'new' ? 'a new pre-shared key' : `the pre-shared key of ${path.basename(psk.from)}`;
+  reporter.done(changed ? `Wrote ${BROKER_INFO_FILE} with ${key}` : `${BROKER_INFO_FILE} is up to date`);
+  reporter.info(`   Keep it secret. Next: subctl join ${BROKER_INFO_FILE} --context CLUSTER`);
+}

@@ -1,0 +1,73 @@
+import { clusterIdProblem, sanitizeClusterId } from '../../api/clusterid.ts';
+import { OPERATOR_NAMESPACE, SUBMARINER_NAME } from '../../api/names.ts';
+import type { Submariner } from '../../api/types.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import type { Namespace, Node } from '../../kube/objects.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import { ExpectedError, UsageError } from '../../runtime/errors.ts';
+
+/** What has to be known of the cluster that joins. */
+export interface LocalCluster {
+  /** uid of its kube-system namespace: identifies the cluster as long as it lives. */
+  readonly uid: string;
+  /** As /version says, e.g. v1.32.4. */
+  readonly kubernetesVersion: string;
+  readonly nodes: readonly Node[];
+  /** What an earlier join recorded. */
+  readonly submariner: Submariner | undefined;
+}
+
+/** Reads the joining cluster; changes nothing. */
+export async function readLocalCluster(client: KubeClient): Promise<LocalCluster> {
+  const namespace = OPERATOR_NAMESPACE;
+  const [system, version, nodes, submariner] = await Promise.all([
+    client.get<Namespace>(RESOURCES.namespaces, 'kube-system'),
+    client.request<{ readonly gitVersion?: string }>('GET', '/version'),
+    client.list<Node>(RESOURCES.nodes),
+    client.find<Submariner>(RESOURCES.submariners, SUBMARINER_NAME, { namespace }),
+  ]);
+  return {
+    uid: system.metadata.uid ?? '',
+    kubernetesVersion: version.gitVersion ?? '',
+    nodes: nodes.items,
+    submariner,
+  };
+}
+
+const MINIMUM = { major: 1, minor: 21 } as const;
+
+/** Throws ExpectedError when the Kubernetes of the cluster is too old; a version that cannot be read passes. */
+export function requireKubernetes(gitVersion: string): void {
+  const match = /^v?(\d+)\.(\d+)/.exec(gitVersion);
+  if (match === null) return;
+  const [major, minor] = [Number(match[1]), Number(match[2])];
+  if (major > MINIMUM.major || (major === MINIMUM.major && minor >= MINIMUM.minor)) return;
+  throw new ExpectedError(`Kubernetes ${gitVersion} is too old: ${MINIMUM.major}.${MINIMUM.minor} or newer is needed`, {
+    hint: 'Upgrade the cluster, or try at your own risk with --ignore-requirements. Nothing was changed.',
+  });
+}
+
+/**
+ * The ID to join under: the flag, else the one joined under before, else the cluster's name made valid; undefined when
+ * there is no usable name. Throws UsageError for an invalid one, ExpectedError when the cluster has joined under another.
+ */
+export function chooseClusterId(
+  flag: string | undefined,
+  submariner: Submariner | undefined,
+  clusterName: string,
+): string | undefined {
+  const before = submariner?.spec.clusterID;
+  if (flag !== undefined) {
+    const problem = clusterIdProblem(flag);
+    if (problem !== undefined) throw new UsageError(`--clusterid: ${problem}`);
+    if (before !== undefined && before !== flag) {
+      throw new ExpectedError(`this cluster has joined as ${before} already and cannot join as ${flag} too`, {
+        hint: `Join as ${before}, or remove it from the set first: kubectl delete namespace ${OPERATOR_NAMESPACE}`,
+      });
+    }
+    return flag;
+  }
+  if (before !== undefined) return before;
+  const suggestion = sanitizeClusterId(clusterName);
+  return clusterIdProblem(suggestion) === undefined ? suggestion : undefined;
+}

@@ -1,0 +1,125 @@
+import { brokerAccessOf, type BrokerInfo, pskOf } from '../../api/brokerinfo.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { isUnauthorized } from '../../kube/errors.ts';
+import { ExpectedError } from '../../runtime/errors.ts';
+import type { ClusterAccess } from '../access.ts';
+import type { CommandRun } from '../context.ts';
+import { requireRights } from '../rights.ts';
+import { type BrokerView, otherNetworks, readBroker } from './brokerview.ts';
+import { refuseOverlaps } from './cidrs.ts';
+import { type Claimant, refuseTakenId } from './claim.ts';
+import type { JoinSettings } from './configuration.ts';
+import { chooseGateways } from './gatewaychoice.ts';
+import { chooseClusterId, type LocalCluster, readLocalCluster, requireKubernetes } from './localcluster.ts';
+import { brokerMemberRights, joinRights } from './manifests.ts';
+import { chooseNetworks } from './networks.ts';
+import type { JoinOptions } from './register.ts';
+
+/** Everything join has found out before it changes anything. */
+export interface JoinPlan {
+  readonly target: ClusterAccess;
+  readonly brokerClient: KubeClient;
+  readonly claimant: Claimant;
+  readonly settings: JoinSettings;
+  readonly psk: Buffer;
+  /** Nodes to label as gateways. */
+  readonly label: readonly string[];
+  readonly gatewayNodes: readonly string[];
+}
+
+/** Checks everything that can be checked and decides everything that can be decided; changes nothing on either side. */
+export async function prepareJoin(
+  run: CommandRun,
+  file: string,
+  info: BrokerInfo,
+  options: JoinOptions,
+): Promise<JoinPlan> {
+  const psk = requirePsk(file, info);
+  const target = await (await run.access()).current();
+  const access = { ...brokerAccessOf(info), ...(options.brokerUrl === undefined ? {} : { server: options.brokerUrl }) };
+  const insecure = !options.checkBrokerCertificate;
+  const brokerClient = await (await run.access()).broker({ ...access, insecure, source: file });
+
+  const local = await run.reporter.step(`Reading cluster ${target.cluster}`, async () =>
+    readLocalCluster(target.client),
+  );
+  if (!options.ignoreRequirements) requireKubernetes(local.kubernetesVersion);
+  const clusterId = await askClusterId(run, options, local, target.cluster);
+  const view = await run.reporter.step(`Reading the broker at ${access.server}`, async () =>
+    readBrokerWith(brokerClient, access.namespace, file, options.dryRun),
+  );
+  await run.reporter.step('Checking permissions', async () =>
+    requireRights([
+      { where: target.name, client: target.client, rights: joinRights() },
+      { where: `broker (${file})`, client: brokerClient, rights: brokerMemberRights(access.namespace) },
+    ]),
+  );
+  const claimant = { clusterId, clusterUid: local.uid, joinedBefore: joinedBefore(local, access.namespace, clusterId) };
+  refuseTakenId(view, claimant, access.namespace);
+  warnAboutParts(run, view, options);
+  const networks = await chooseNetworks(run, target.client, options);
+  refuseOverlaps(networks, otherNetworks(view, clusterId));
+  const gateways = await chooseGateways(run, local.nodes, options);
+  const broker = { server: access.server, namespace: access.namespace, ca: access.ca };
+  const settings = { clusterId, networks, broker, options, version: run.context.version };
+  return { target, brokerClient, claimant, settings, psk, ...gateways };
+}
+
+function requirePsk(file: string, info: BrokerInfo): Buffer {
+  const psk = pskOf(info);
+  if (psk !== undefined && psk.length > 0) return psk;
+  throw new ExpectedError(`${file} holds no pre-shared key`, {
+    hint: 'Get a complete one: subctl recover-broker-info --context JOINED-CLUSTER.',
+  });
+}
+
+async function readBrokerWith(
+  client: KubeClient,
+  namespace: string,
+  file: string,
+  _dryRun: boolean,
+): Promise<BrokerView> {
+  try {
+    return await readBroker(client, namespace);
+  } catch (error) {
+    if (!isUnauthorized(error)) throw error;
+    throw new ExpectedError(`the broker ${client.server} does not accept the token of ${file}`, {
+      hint: 'The file is for another broker, or its token was revoked: get a new one with subctl recover-broker-info, or deploy-broker on the broker cluster.',
+      cause: error,
+    });
+  }
+}
+
+/** Whether the cluster's own record says that it is a member of this broker under this ID. */
+function joinedBefore({ submariner }: LocalCluster, namespace: string, clusterId: string): boolean {
+  return submariner?.spec.clusterID === clusterId && submariner.spec.brokerK8sRemoteNamespace === namespace;
+}
+
+async function askClusterId(
+  run: CommandRun,
+  options: JoinOptions,
+  local: LocalCluster,
+  clusterName: string,
+): Promise<string> {
+  const chosen = chooseClusterId(options.clusterid, local.submariner, clusterName);
+  if (chosen !== undefined) return chosen;
+  const { clusterIdProblem } = await import('../../api/clusterid.ts');
+  const { terminal, prompter } = run.context;
+  if (terminal.interactive && !run.flags.yes)
+    return prompter.text('What shall be the ID of the cluster?', clusterIdProblem);
+  throw new ExpectedError(`no cluster ID can be made of the name ${JSON.stringify(clusterName)}`, {
+    hint: 'Give one with --clusterid.',
+  });
+}
+
+function warnAboutParts({ reporter }: CommandRun, view: BrokerView, options: JoinOptions): void {
+  if (view.broker === undefined)
+    reporter.warn('the broker has no Broker object; was it set up by subctl or Submariner?');
+  if (view.globalnetEnabled && options.globalnet) {
+    reporter.warn(
+      'the broker offers global addresses, which this version does not use: the cluster announces its own CIDRs',
+    );
+  }
+  if (options.loadBalancer)
+    reporter.warn('--load-balancer is recorded, but this version makes no LoadBalancer Service');
+}

@@ -1,0 +1,122 @@
+import path from 'node:path';
+import { FIELD_MANAGER, GATEWAY_LABEL, OPERATOR_NAMESPACE, SUBMARINER_NAME } from '../../api/names.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import type { Node } from '../../kube/objects.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import { applyManifests } from '../applying.ts';
+import { readBrokerInfoFile } from '../brokerinfofile.ts';
+import type { CommandRun } from '../context.ts';
+import { written, type Written } from '../objects.ts';
+import { printManifests, reportWritten } from '../report.ts';
+import { type Deadline, startDeadline } from '../waiting.ts';
+import { memberAccount } from './brokerview.ts';
+import { claimClusterId } from './claim.ts';
+import { submarinerStatus } from './configuration.ts';
+import { joinManifests, joinSecrets } from './manifests.ts';
+import { ensureMember } from './member.ts';
+import { type JoinPlan, prepareJoin } from './preflight.ts';
+import { waitForDaemonSet, waitForGateway } from './ready.ts';
+import type { JoinOptions } from './register.ts';
+
+const DEFAULT_TIMEOUT_MS = 5 * 60_000;
+
+/** Joins a cluster; every step can be repeated, so a second run completes an interrupted one and otherwise changes nothing. */
+export async function join(run: CommandRun, file: string, options: JoinOptions): Promise<void> {
+  const { context, flags, reporter } = run;
+  const info = await readBrokerInfoFile(path.resolve(context.cwd, file), context.clock.now());
+  const plan = await prepareJoin(run, file, info, options);
+  const manifests = joinManifests(context.templatesDir, plan.settings);
+  if (options.dryRun) {
+    await printManifests(run, manifests);
+    reporter.info('   left out: Secrets submariner-broker-secret and submariner-ipsec-psk, made by join itself');
+    reporter.info(
+      `   gateway nodes: ${plan.gatewayNodes.join(', ') || 'none'}; to be labelled: ${plan.label.join(', ') || 'none'}`,
+    );
+    return;
+  }
+  const deadline = startDeadline(context.clock, flags.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+  const member = await becomeMember(run, plan, deadline);
+  const labelled = await labelGateways(plan);
+  const objects = [...manifests, ...joinSecrets(member.token, plan.psk)];
+  const applied = await reporter.step(`Applying to cluster ${plan.target.cluster}`, async (step) => {
+    const records = await applyManifests({ client: plan.target.client, on: 'cluster' }, objects, context, step);
+    await recordStatus(plan);
+    return records;
+  });
+  await untilWorking(run, plan, deadline);
+  await reportWritten(run, facts(plan), [...member.records, ...labelled, ...applied]);
+  reporter.done(`Cluster ${plan.settings.clusterId} has joined; see subctl show connections`);
+}
+
+async function becomeMember(
+  run: CommandRun,
+  { brokerClient, claimant, settings }: JoinPlan,
+  deadline: Deadline,
+): ReturnType<typeof ensureMember> {
+  const { namespace } = settings.broker;
+  const { clusterId } = claimant;
+  return run.reporter.step(`Claiming cluster ID ${clusterId} on the broker`, async (step) => {
+    const outcome = await claimClusterId(brokerClient, namespace, claimant, settings.networks);
+    const account = { kind: 'ServiceAccount', metadata: { name: memberAccount(clusterId), namespace } };
+    const { token, records } = await ensureMember(brokerClient, { namespace, clusterId }, deadline, step.update);
+    step.done(`Cluster ID ${clusterId} ${outcome === 'created' ? 'claimed' : 'is ours'} on the broker`);
+    return { token, records: [written(account, 'broker', outcome), ...records] };
+  });
+}
+
+async function labelGateways({ target, label }: JoinPlan): Promise<readonly Written[]> {
+  const patch = { metadata: { labels: { [GATEWAY_LABEL]: 'true' } } };
+  const options = { patchType: 'merge', fieldManager: FIELD_MANAGER } as const;
+  const nodes = await Promise.all(label.map(async (name) => patchNode(target.client, name, patch, options)));
+  return nodes.map((node) => written({ ...node, kind: 'Node' }, 'cluster', 'configured'));
+}
+
+async function patchNode(
+  client: KubeClient,
+  name: string,
+  patch: unknown,
+  options: Parameters<KubeClient['patch']>[3],
+): Promise<Node> {
+  return client.patch<Node>(RESOURCES.nodes, name, patch, options);
+}
+
+/** There is no operator, so the command records in the status what is deployed. */
+async function recordStatus({ target, settings }: JoinPlan): Promise<void> {
+  const patch = { status: submarinerStatus(settings) };
+  await target.client.patch(RESOURCES.submariners, SUBMARINER_NAME, patch, {
+    namespace: OPERATOR_NAMESPACE,
+    patchType: 'merge',
+    subresource: 'status',
+    fieldManager: FIELD_MANAGER,
+  });
+}
+
+async function untilWorking(run: CommandRun, plan: JoinPlan, deadline: Deadline): Promise<void> {
+  const { client } = plan.target;
+  const wait = async (name: string): Promise<void> =>
+    run.reporter.step(`Waiting for the pods of ${name}`, async (step) =>
+      waitForDaemonSet(client, name, deadline, step.update),
+    );
+  await wait('submariner-routeagent');
+  if (plan.gatewayNodes.length === 0) return;
+  await wait('submariner-gateway');
+  await run.reporter.step('Waiting for the gateway to report', async (step) => {
+    const { metadata } = await waitForGateway(client, deadline, step.update);
+    step.done(`Gateway ${metadata.name} is active`);
+  });
+}
+
+function facts({ settings, gatewayNodes }: JoinPlan): Readonly<Record<string, unknown>> {
+  const { clusterId, networks, broker } = settings;
+  return {
+    clusterId,
+    broker: broker.server,
+    brokerNamespace: broker.namespace,
+    clusterCidrs: networks.podCidrs,
+    clusterCidrSource: networks.podSource,
+    serviceCidrs: networks.serviceCidrs,
+    serviceCidrSource: networks.serviceSource,
+    networkPlugin: networks.plugin,
+    gatewayNodes,
+  };
+}

@@ -1,0 +1,45 @@
+import type { KubeObject } from '../kube/client.ts';
+import type { CommandRun } from './context.ts';
+import { countOutcomes, describeWritten, type Written } from './objects.ts';
+import { renderManifests, renderStructured } from './output.ts';
+
+/** Prints manifests to stdout for --dry-run: YAML unless -o says json or name. */
+export async function printManifests(run: CommandRun, objects: readonly KubeObject[]): Promise<void> {
+  const { output } = run.flags;
+  if (output === 'name') {
+    run.print(
+      objects
+        .map(objectName)
+        .map((name) => `${name}\n`)
+        .join(''),
+    );
+  } else {
+    run.print(await renderManifests(objects, output === 'json' ? 'json' : 'yaml'));
+  }
+  run.reporter.done(`Dry run: ${objects.length} objects, nothing was changed`);
+}
+
+/** `kind.group/name` of an object, as kubectl -o name prints it. */
+export function objectName({ apiVersion = '', kind = '', metadata }: KubeObject): string {
+  const group = apiVersion.includes('/') ? `.${apiVersion.slice(0, apiVersion.indexOf('/'))}` : '';
+  return `${kind.toLowerCase()}${group}/${metadata.name ?? ''}`;
+}
+
+/** Reports what was written: counts on stderr, the objects on stdout as lines, or with `facts` as JSON or YAML. */
+export async function reportWritten(
+  run: CommandRun,
+  facts: Readonly<Record<string, unknown>>,
+  objects: readonly Written[],
+): Promise<void> {
+  const { output } = run.flags;
+  if (output === 'json' || output === 'yaml') {
+    run.print(await renderStructured({ ...facts, objects }, output));
+  } else if (run.flags.verbosity >= 0) {
+    const shown =
+      output === 'name'
+        ? objects.map(({ kind, name }) => `${kind.toLowerCase()}/${name}`)
+        : objects.map(describeWritten);
+    run.print(shown.map((line) => `${line}\n`).join(''));
+  }
+  run.reporter.done(`Objects: ${countOutcomes(objects)}`);
+}

@@ -1,0 +1,94 @@
+import { OPERATOR_NAMESPACE } from '../../api/names.ts';
+import type { Connection, Gateway } from '../../api/types.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import type { Column } from '../output.ts';
+import { shown, type ShownCluster, type View } from './view.ts';
+
+/** One connection of a cluster's active gateway, as -o json prints it. */
+export interface ConnectionItem {
+  /** ID of the cluster that was asked. */
+  readonly cluster: string;
+  /** Its gateway node. */
+  readonly gateway: string;
+  readonly remoteCluster: string;
+  readonly remoteGateway: string;
+  readonly remoteIP: string;
+  readonly nat: boolean;
+  readonly cableDriver: string;
+  readonly subnets: readonly string[];
+  readonly status: string;
+  readonly message: string;
+  /** Round-trip times as Go durations; null while no probe has come back. */
+  readonly rtt: Readonly<Record<'last' | 'min' | 'average' | 'max' | 'stdDev', string>> | null;
+}
+
+/** The connections in a Gateway object. */
+export function connectionItems(clusterId: string, { status }: Gateway): readonly ConnectionItem[] {
+  return status.connections.map((connection) => connectionItem(clusterId, status.localEndpoint.hostname, connection));
+}
+
+function connectionItem(cluster: string, gateway: string, connection: Connection): ConnectionItem {
+  const { endpoint, usingIP, usingNAT, latencyRTT, status, statusMessage } = connection;
+  const nat = usingNAT ?? endpoint.nat_enabled;
+  return {
+    cluster,
+    gateway,
+    remoteCluster: endpoint.cluster_id,
+    remoteGateway: endpoint.hostname,
+    remoteIP: usingIP !== undefined && usingIP !== '' ? usingIP : nat ? endpoint.public_ip : endpoint.private_ip,
+    nat,
+    cableDriver: endpoint.backend,
+    subnets: endpoint.subnets,
+    status,
+    message: statusMessage,
+    rtt: latencyRTT === undefined || !isProbed(latencyRTT.average) ? null : { ...latencyRTT },
+  };
+}
+
+/** A zero or empty average means that no probe has come back yet. */
+function isProbed(average: string | undefined): boolean {
+  return average !== undefined && /[1-9]/.test(average);
+}
+
+const COLUMNS: readonly Column<ConnectionItem>[] = [
+  { header: 'GATEWAY', value: ({ remoteGateway }) => remoteGateway, maxWidth: 30 },
+  { header: 'CLUSTER', value: ({ remoteCluster }) => remoteCluster, maxWidth: 24 },
+  { header: 'REMOTE IP', value: ({ remoteIP }) => remoteIP },
+  { header: 'NAT', value: ({ nat }) => nat },
+  { header: 'CABLE DRIVER', value: ({ cableDriver }) => cableDriver },
+  { header: 'SUBNETS', value: ({ subnets }) => subnets, maxWidth: 40 },
+  { header: 'STATUS', value: ({ status }) => status },
+  { header: 'RTT avg.', value: ({ rtt }) => rtt?.average },
+  { header: 'RTT min/max', value: ({ rtt }) => (rtt === null ? '' : `${rtt.min}/${rtt.max}`), wideOnly: true },
+  { header: 'LOCAL GATEWAY', value: ({ gateway }) => gateway, wideOnly: true },
+  { header: 'MESSAGE', value: ({ message }) => message, wideOnly: true },
+];
+
+/** Gateway objects of a cluster; none when the cluster has never joined. */
+export async function readGateways({ client }: ShownCluster): Promise<readonly Gateway[]> {
+  const { items } = await client.list<Gateway>(RESOURCES.gateways, { namespace: OPERATOR_NAMESPACE });
+  return items;
+}
+
+/** Connections of the active gateways of a cluster. */
+export async function readConnections(cluster: ShownCluster): Promise<readonly ConnectionItem[]> {
+  const gateways = await readGateways(cluster);
+  return gateways
+    .filter(({ status }) => status.haStatus === 'active')
+    .flatMap((gateway) => connectionItems(cluster.clusterId, gateway));
+}
+
+/** `subctl show connections`. */
+export const connectionsView: View = {
+  name: 'connections',
+  summary: 'tunnels to the other clusters and their state',
+  joinedOnly: true,
+  empty: 'no connections found',
+  emptyIsFailure: true,
+  read: async (cluster) =>
+    shown(
+      await readConnections(cluster),
+      COLUMNS,
+      ({ remoteCluster, remoteGateway }) => `connection/${remoteCluster}/${remoteGateway}`,
+    ),
+};

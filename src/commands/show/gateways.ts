@@ -1,0 +1,78 @@
+import type { Gateway } from '../../api/types.ts';
+import type { Column } from '../output.ts';
+import { readGateways } from './connections.ts';
+import { shown, type View } from './view.ts';
+
+/** A gateway node, as -o json prints it. */
+export interface GatewayItem {
+  readonly cluster: string;
+  readonly node: string;
+  readonly haStatus: string;
+  readonly summary: string;
+  readonly connections: number;
+  readonly connected: number;
+  readonly failure: string;
+  readonly version: string;
+  readonly privateIP: string;
+  readonly publicIP: string;
+  readonly cableDriver: string;
+  /** What the driver publishes about itself, e.g. ports and keys. */
+  readonly cableConfig: Readonly<Record<string, string>>;
+}
+
+/** The row of a Gateway object. */
+export function gatewayItem(cluster: string, { metadata, status }: Gateway): GatewayItem {
+  const connected = status.connections.filter((connection) => connection.status === 'connected').length;
+  const total = status.connections.length;
+  return {
+    cluster,
+    node: metadata.name ?? status.localEndpoint.hostname,
+    haStatus: status.haStatus,
+    summary: status.statusFailure === '' ? summarise(connected, total) : status.statusFailure,
+    connections: total,
+    connected,
+    failure: status.statusFailure,
+    version: status.version,
+    privateIP: status.localEndpoint.private_ip,
+    publicIP: status.localEndpoint.public_ip,
+    cableDriver: status.localEndpoint.backend,
+    cableConfig: status.localEndpoint.backend_config ?? {},
+  };
+}
+
+function summarise(connected: number, total: number): string {
+  if (total === 0) return 'no connections';
+  return connected === total
+    ? `all connections (${total}) are established`
+    : `${connected} of ${total} connections are established`;
+}
+
+const COLUMNS: readonly Column<GatewayItem>[] = [
+  { header: 'NODE', value: ({ node }) => node, maxWidth: 30 },
+  { header: 'HA STATUS', value: ({ haStatus }) => haStatus },
+  { header: 'SUMMARY', value: ({ summary }) => summary },
+  { header: 'VERSION', value: ({ version }) => version, wideOnly: true },
+  { header: 'PRIVATE IP', value: ({ privateIP }) => privateIP, wideOnly: true },
+  { header: 'PUBLIC IP', value: ({ publicIP }) => publicIP, wideOnly: true },
+  { header: 'CABLE DRIVER', value: ({ cableDriver }) => cableDriver, wideOnly: true },
+  {
+    header: 'CABLE CONFIG',
+    value: ({ cableConfig }) => Object.entries(cableConfig).map(([key, value]) => `${key}=${value}`),
+    wideOnly: true,
+  },
+];
+
+/** `subctl show gateways`. */
+export const gatewaysView: View = {
+  name: 'gateways',
+  summary: 'gateway nodes and which of them is active',
+  joinedOnly: true,
+  empty: 'no gateways found',
+  emptyIsFailure: false,
+  read: async (cluster) =>
+    shown(
+      (await readGateways(cluster)).map((gateway) => gatewayItem(cluster.clusterId, gateway)),
+      COLUMNS,
+      ({ node }) => `gateway.submariner.io/${node}`,
+    ),
+};
