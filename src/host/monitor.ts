@@ -23,7 +23,7 @@ export async function watchNetwork(
   signal: AbortSignal,
 ): Promise<void> {
   const { logger, namespace, clock = systemClock } = dependencies;
-  const prefix = namespace === undefined ? [] : ['ip', 'netns', 'exec', namespace];
+  const prefix = namespace === undefined ? [] : ['nsenter', `--net=/run/netns/${namespace}`];
   const follow = async (words: readonly string[]): Promise<void> => {
     while (!signal.aborted) {
       const ended = await runMonitor([...prefix, ...words], (line) => relevant.test(line) && onChange(), signal);

@@ -61,8 +61,21 @@ export function formatCidr(cidr: Cidr): string {
   return `${renderAddress(cidr.family, cidr.base)}/${cidr.prefixLength}`;
 }
 
+const PLAIN_IPV4 = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\/(\d|[1-3]\d)$/;
+
+/** Whether the text is an IPv4 prefix in canonical form already; most are, and thousands are compared at a time. */
+function isCanonicalIpv4(text: string): boolean {
+  const match = PLAIN_IPV4.exec(text);
+  if (match === null) return false;
+  const [a, b, c, d, length] = match.slice(1).map(Number) as [number, number, number, number, number];
+  if (a > 255 || b > 255 || c > 255 || d > 255 || length > 32) return false;
+  const hostBits = 2 ** (32 - length);
+  return (((a * 256 + b) * 256 + c) * 256 + d) % hostBits === 0;
+}
+
 /** The one text form of a prefix (host bits masked, IPv6 per RFC 5952); undefined when it is not a prefix. */
 export function canonicalCidr(text: string): string | undefined {
+  if (isCanonicalIpv4(text)) return text;
   const cidr = parseCidr(text);
   return cidr === undefined ? undefined : formatCidr(cidr);
 }
