@@ -26,7 +26,7 @@ function createContext(): CommandContext {
     terminal: {
       stdout: sinkOf(process.stdout),
       stderr: sinkOf(process.stderr),
-      interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
+      interactive: Boolean(process.stdin.isTTY && process.stderr.isTTY),
       readStdin,
     },
     env: process.env,
@@ -47,9 +47,9 @@ function sinkOf(stream: NodeJS.WriteStream): Sink {
   });
   return {
     write: (text) => void stream.write(text),
-    isTTY: stream.isTTY === true,
+    isTTY: Boolean(stream.isTTY),
     get columns() {
-      return stream.isTTY === true ? stream.columns : undefined;
+      return stream.isTTY ? stream.columns : undefined;
     },
   };
 }

@@ -7,6 +7,8 @@ import { registerDeployBroker } from './deploybroker/register.ts';
 import { registerJoin } from './join/register.ts';
 import { registerOptions } from './options.ts';
 import { registerRecoverBrokerInfo } from './recoverbrokerinfo/register.ts';
+import { registerDemo } from './demo/register.ts';
+import { registerSandbox } from './sandbox/register.ts';
 import { registerShow } from './show/register.ts';
 import { registerVersion } from './version.ts';
 
@@ -16,11 +18,8 @@ const EXAMPLES = [
   { what: 'See whether they are connected', command: 'subctl show connections' },
 ];
 
-/** Adds the commands of other folders (sandbox, demo) to the program. */
-export type Registration = (program: Command, context: CommandContext) => void;
-
 /** The whole command line. Parsing rejects with a CommanderError instead of ending the process. */
-export function buildProgram(context: CommandContext, further: readonly Registration[] = []): Command {
+export function buildProgram(context: CommandContext): Command {
   const program = new Command('subctl');
   program
     .description(
@@ -48,7 +47,8 @@ export function buildProgram(context: CommandContext, further: readonly Registra
   registerJoin(program, context);
   registerRecoverBrokerInfo(program, context);
   registerShow(program, context);
-  for (const register of further) register(program, context);
+  registerSandbox(program, context);
+  registerDemo(program, context);
   registerVersion(program, context);
   registerOptions(program, context);
   registerCompletion(program, context);

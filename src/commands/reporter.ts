@@ -6,12 +6,12 @@ import { colourAllowed, type Sink } from './terminal.ts';
 /** One piece of work being done; ends with exactly one of done, warn or fail. */
 export interface Step {
   /** Says what is being waited for now. */
-  update(text: string): void;
+  readonly update: (text: string) => void;
   /** Says what is being done now; too fleeting for anything but a terminal. */
-  progress(text: string): void;
-  done(text?: string): void;
-  warn(text: string): void;
-  fail(text?: string): void;
+  readonly progress: (text: string) => void;
+  readonly done: (text?: string) => void;
+  readonly warn: (text: string) => void;
+  readonly fail: (text?: string) => void;
 }
 
 /** Tells the operator on stderr what happens; results never go through it. */
