@@ -2,6 +2,7 @@ import { Agent as HttpAgent, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { Backoff } from '../runtime/backoff.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
+import { ExpectedError } from '../runtime/errors.ts';
 import type { Credentials } from './credentials.ts';
 import { KubeApiError, isUnauthorized, type KubeAttempt } from './errors.ts';
 import {
@@ -61,9 +62,14 @@ export function createTransport(options: TransportOptions, credentials: Credenti
   };
 }
 
-/** Kept-alive connections to one server, through its proxy when it has one. */
+/** Kept-alive connections to one server, through its proxy when it has one; throws ExpectedError for a proxy of another kind. */
 export function connectionPool(options: Pick<ServerOptions, 'server' | 'proxyUrl'>, maxSockets: number): HttpAgent {
   const { proxyUrl } = options;
+  if (proxyUrl !== undefined && !/^https?:\/\//.test(proxyUrl)) {
+    throw new ExpectedError(`cannot use the proxy ${proxyUrl} for ${options.server}`, {
+      hint: 'Use an http:// proxy.',
+    });
+  }
   const proxyEnv = proxyUrl === undefined ? {} : { proxyEnv: { HTTPS_PROXY: proxyUrl, HTTP_PROXY: proxyUrl } };
   const settings = { keepAlive: true, keepAliveMsecs: 15_000, maxSockets, scheduling: 'lifo' as const, ...proxyEnv };
   return new URL(options.server).protocol === 'https:' ? new HttpsAgent(settings) : new HttpAgent(settings);
