@@ -59,24 +59,53 @@ function apiServerSlice(config: ControlPlaneConfig): EndpointSlice {
   };
 }
 
-/** Runs the control plane of one cluster until the signal is aborted. */
-export async function runControlPlane(config: ControlPlaneConfig, signal: AbortSignal, logger: Logger): Promise<void> {
-  const read = (file: string): string => readFileSync(file, 'utf8');
-  const ca = read(config.caFile);
+interface RunningServer {
+  /** What has to run besides the core controllers. */
+  readonly platform: (signal: AbortSignal) => Promise<void>;
+  close(): Promise<void>;
+}
+
+async function startEmbedded(config: ControlPlaneConfig, ca: string): Promise<RunningServer> {
   rmSync(config.socketPath, { force: true });
   const server = await startApiServer({
     listen: [...config.listen, { socketPath: config.socketPath }],
-    tls: { cert: read(config.certFile), key: read(config.keyFile), ca },
+    tls: { cert: readFileSync(config.certFile, 'utf8'), key: readFileSync(config.keyFile, 'utf8'), ca },
     adminToken: config.adminToken,
     serviceCidr: config.serviceCidr,
   });
+  return { platform: () => Promise.resolve(), close: () => server.close() };
+}
+
+async function startReal(
+  config: ControlPlaneConfig,
+  ca: string,
+  client: KubeClient,
+  logger: Logger,
+): Promise<RunningServer> {
+  const { startBinaries } = await import('./binaries.ts');
+  const { runPlatformControllers } = await import('./platform/run.ts');
+  const binaries = await startBinaries(config, client, systemClock);
+  const { serviceAccountKey } = binaries;
+  const platform = (signal: AbortSignal): Promise<void> =>
+    runPlatformControllers({ client, logger, clock: systemClock, ca, serviceAccountKey }, signal);
+  return { platform, close: () => binaries.close() };
+}
+
+/** Runs the control plane of one cluster until the signal is aborted. */
+export async function runControlPlane(config: ControlPlaneConfig, signal: AbortSignal, logger: Logger): Promise<void> {
+  const ca = readFileSync(config.caFile, 'utf8');
   const { socketPath, adminToken: token } = config;
   const client = createHttpsClient({ server: config.server, socketPath, tlsServerName: 'localhost', ca, token });
+  const embedded = config.controlPlane === 'embedded';
+  const server = await (embedded ? startEmbedded(config, ca) : startReal(config, ca, client, logger));
   try {
     await createMissing(client, RESOURCES.configMaps, kubeadmConfig(config));
     await createMissing(client, RESOURCES.endpointSlices, apiServerSlice(config));
     logger.info('API server ready', { cluster: config.cluster, server: config.server });
-    await runControllers({ client, logger, clock: systemClock, nodeGraceMs: config.nodeGraceMs }, signal);
+    await Promise.all([
+      runControllers({ client, logger, clock: systemClock, nodeGraceMs: config.nodeGraceMs }, signal),
+      server.platform(signal),
+    ]);
   } finally {
     client.close();
     await server.close();

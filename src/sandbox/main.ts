@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { ExpectedError, UsageError, messageOf } from '../runtime/errors.ts';
 import { runDaemon, type DaemonMain } from '../runtime/process.ts';
 import type { ControlPlaneConfig } from './controlplane.ts';
+import type { NodeConfig } from './node/config.ts';
 import type { RelayConfig } from './relay.ts';
 
 /** Reads the JSON file a sandbox process is configured with. */
@@ -18,6 +19,22 @@ function readConfig(args: readonly string[]): unknown {
 type Program = (args: readonly string[]) => Promise<DaemonMain>;
 
 const PROGRAMS: Readonly<Record<string, Program>> = {
+  node: async (args) => {
+    const { runNode } = await import('./node/agent.ts');
+    return (signal, logger) => runNode(readConfig(args) as NodeConfig, signal, logger);
+  },
+  echo: async () => {
+    const { echoConfig, runEcho } = await import('./workloads/echo.ts');
+    return (signal, logger, env) => runEcho(echoConfig(env), signal, logger);
+  },
+  client: async () => {
+    const { runClient } = await import('./workloads/echo.ts');
+    return (signal) => runClient(signal);
+  },
+  probe: async (args) => {
+    const { runProbe } = await import('./probe.ts');
+    return () => runProbe(args, (line) => void process.stdout.write(line));
+  },
   controlplane: async (args) => {
     const { runControlPlane } = await import('./controlplane.ts');
     return (signal, logger) => runControlPlane(readConfig(args) as ControlPlaneConfig, signal, logger);

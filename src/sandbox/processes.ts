@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import type { Environment } from '../runtime/process.ts';
 
 /** One process of a sandbox, told apart from a later one with the same number by its start time. */
@@ -44,8 +45,10 @@ export function identify(pid: number): ProcessIdentity | undefined {
 
 /** Starts a process that outlives the caller; rejects when the program cannot be started or ends at once. */
 export async function startDaemon(command: DaemonCommand): Promise<ProcessIdentity> {
-  const prefix = command.namespace === undefined ? [] : ['ip', 'netns', 'exec', command.namespace];
+  // nsenter keeps the mount namespace of the machine, unlike `ip netns exec`.
+  const prefix = command.namespace === undefined ? [] : ['nsenter', `--net=/run/netns/${command.namespace}`, '--'];
   const [file = command.file, ...args] = [...prefix, command.file, ...command.args];
+  mkdirSync(path.dirname(command.logFile), { recursive: true, mode: 0o700 });
   const log = openSync(command.logFile, 'a', 0o600);
   try {
     const child = spawn(file, args, { detached: true, stdio: ['ignore', log, log], env: { ...command.env } });

@@ -76,7 +76,8 @@ async function runCrossings({ tools, flags }: Demo, crossings: readonly Crossing
     String(PROBE_TIMEOUT_MS),
   ];
   const at = { name: flags.name, cluster: source.cluster, target: source.target };
-  const [file = '', ...args] = await insideCommand(tools, at, [...program, ...crossings.map(({ url }) => url)]);
+  const { command } = insideCommand(tools, at, [...program, ...crossings.map(({ url }) => url)]);
+  const [file = '', ...args] = command;
   const timeoutMs = (crossings.length + 2) * 2 * PROBE_TIMEOUT_MS;
   const { stdout } = await runner.run(file, args, { timeoutMs, signal });
   const answers = parseProbeOutput(stdout);

@@ -19,7 +19,13 @@ function serverSubject(cluster: ClusterPlan): Subject {
   const { wanAddress, lanAddress } = cluster.controlPlane;
   return {
     commonName: 'kube-apiserver',
-    dnsNames: ['localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local'],
+    dnsNames: [
+      'localhost',
+      'kubernetes',
+      'kubernetes.default',
+      'kubernetes.default.svc',
+      'kubernetes.default.svc.cluster.local',
+    ],
     ips: ['127.0.0.1', wanAddress, lanAddress, firstAddress(cluster.serviceCidr) ?? '127.0.0.1'],
   };
 }

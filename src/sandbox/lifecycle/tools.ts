@@ -152,3 +152,29 @@ export async function waitFor<T>(tools: SandboxTools, wait: Wait, look: () => Pr
     await clock.sleep(50, signal);
   }
 }
+
+/**
+ * Does several things at once. When one fails the others are told to stop, and the failure is thrown only after all have
+ * ended, so that nothing is started behind the back of whoever cleans up.
+ */
+export async function together<T>(
+  tools: SandboxTools,
+  works: readonly ((tools: SandboxTools) => Promise<T>)[],
+): Promise<readonly T[]> {
+  const stop = new AbortController();
+  const inner = { ...tools, signal: AbortSignal.any([tools.signal, stop.signal]) };
+  const failures: unknown[] = [];
+  const results = await Promise.all(
+    works.map(async (work) => {
+      try {
+        return [await work(inner)];
+      } catch (error) {
+        failures.push(error);
+        stop.abort();
+        return [];
+      }
+    }),
+  );
+  if (failures.length > 0) throw failures[0];
+  return results.flat();
+}

@@ -14,7 +14,7 @@ import {
   type SandboxOptions,
   type SandboxState,
 } from './state.ts';
-import { readSecrets, serverUrl, type SandboxTools } from './tools.ts';
+import { readSecrets, serverUrl, together, type SandboxTools } from './tools.ts';
 import { createWorkloads, waitForWorkloads } from './workloads.ts';
 
 /** What `up` did. */
@@ -91,20 +91,41 @@ async function startAll(tools: SandboxTools, plan: SandboxPlan, options: Sandbox
     createFabric(tools, plan),
   );
   await progress.step(`Control planes: ${plan.clusters.map(({ name }) => name).join(', ')}`, async () => {
-    const [proxyPort] = await Promise.all([
-      startProxy(tools, plan, state.started),
-      ...plan.clusters.map((cluster) => startControlPlane(tools, cluster, options, state.started)),
+    await together(tools, [
+      async (inner) => state.update({ proxyPort: await startProxy(inner, plan, state.started) }),
+      ...plan.clusters.map(
+        (cluster) => (inner: SandboxTools) => startControlPlane(inner, cluster, options, state.started),
+      ),
     ]);
-    state.update({ proxyPort });
-    writeKubeconfigs(tools, plan, proxyPort);
+    writeKubeconfigs(tools, plan, state.current.proxyPort);
   });
   await progress.step(`Nodes: ${counted(plan.clusters[0]?.nodes.length ?? 0, 'node')} each`, async () => {
-    await Promise.all(nodes.map(({ cluster, node }) => startNode(tools, plan, cluster, node, state.started)));
-    await Promise.all(plan.clusters.map((cluster) => createWorkloads(tools, cluster)));
-    await Promise.all(nodes.map(({ cluster, node }) => waitForNode(tools, cluster, node, state.current)));
+    await together(
+      tools,
+      nodes.map(
+        ({ cluster, node }) =>
+          (inner) =>
+            startNode(inner, plan, cluster, node, state.started),
+      ),
+    );
+    await together(
+      tools,
+      plan.clusters.map((cluster) => (inner) => createWorkloads(inner, cluster)),
+    );
+    await together(
+      tools,
+      nodes.map(
+        ({ cluster, node }) =>
+          (inner) =>
+            waitForNode(inner, cluster, node, state.current),
+      ),
+    );
   });
   await progress.step('Workloads: Deployment echo, pod client', () =>
-    Promise.all(plan.clusters.map((cluster) => waitForWorkloads(tools, cluster))),
+    together(
+      tools,
+      plan.clusters.map((cluster) => (inner) => waitForWorkloads(inner, cluster)),
+    ),
   );
   state.update({ phase: 'up' });
   return state.current;

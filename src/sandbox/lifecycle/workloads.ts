@@ -7,6 +7,7 @@ import { clusterClient, waitFor, type SandboxTools } from './tools.ts';
 
 /** What every cluster of a sandbox starts with. */
 export interface WorkloadOptions {
+  readonly cluster: string;
   /** Pods of Deployment echo; the scheduler spreads them over the nodes. */
   readonly replicas: number;
   /** Node of pod client. */
@@ -26,6 +27,11 @@ export function defaultWorkloads(options: WorkloadOptions): readonly KubeObject[
     name: 'echo',
     image: `${REPOSITORY}/echo:${options.version}`,
     ports: [{ name: 'http', containerPort: ECHO_PORT }],
+    env: [
+      { name: 'CLUSTER', value: options.cluster },
+      { name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
+      { name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
+    ],
     readinessProbe: { httpGet: { path: '/', port: ECHO_PORT }, periodSeconds: 2 },
   };
   const deployment = {
@@ -66,6 +72,7 @@ export function clientNode(cluster: ClusterPlan): string {
 export async function createWorkloads(tools: SandboxTools, cluster: ClusterPlan): Promise<void> {
   const client = clusterClient(tools.files, cluster);
   const objects = defaultWorkloads({
+    cluster: cluster.name,
     replicas: cluster.nodes.length,
     clientNode: clientNode(cluster),
     version: tools.product.version,

@@ -1,0 +1,46 @@
+import { spawn } from 'node:child_process';
+import { execInNode, execInPod, type ExecCommand } from '../exec.ts';
+import { planSandbox } from '../plan.ts';
+import { requireState } from './state.ts';
+import type { SandboxTools } from './tools.ts';
+
+/** Where to run a program. */
+export interface Place {
+  /** Of the sandbox. */
+  readonly name: string;
+  readonly cluster: string;
+  /** A node, pod/NAME (namespace default) or pod/NAMESPACE/NAME. */
+  readonly target: string;
+}
+
+/** The command line (and environment, in a pod) that runs a program on a node or in a pod. */
+export function insideCommand(
+  tools: Pick<SandboxTools, 'files'>,
+  place: Place,
+  command: readonly string[],
+): ExecCommand {
+  const plan = planSandbox(requireState(tools.files, place.name).options);
+  const { cluster, target } = place;
+  if (!target.startsWith('pod/')) return execInNode(plan, { cluster, node: target }, command);
+  const parts = target.split('/').slice(1);
+  const [pod = '', namespace = 'default'] = parts.toReversed();
+  return execInPod(plan, { cluster, namespace, pod }, tools.files.nodeDir, command);
+}
+
+/** Runs a program with the terminal of the caller; resolves with its exit code, 128 + n when a signal ended it. */
+export async function runInside(tools: SandboxTools, place: Place, command: readonly string[]): Promise<number> {
+  const { command: words, env } = insideCommand(tools, place, command);
+  const [file = '', ...args] = words;
+  const child = spawn(file, args, { stdio: 'inherit', env: { ...(env ?? tools.env) } });
+  const forward = (signal: NodeJS.Signals) => (): void => void child.kill(signal);
+  const handlers = (['SIGINT', 'SIGTERM'] as const).map((signal) => ({ signal, handler: forward(signal) }));
+  for (const { signal, handler } of handlers) process.on(signal, handler);
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code) => resolve(code ?? 128 + 15));
+    });
+  } finally {
+    for (const { signal, handler } of handlers) process.off(signal, handler);
+  }
+}
