@@ -42,8 +42,9 @@ function isReady({ conditions }: Endpoint): boolean {
   return conditions?.ready !== false;
 }
 
-/** Ready endpoints; when there are none, those that still serve while they end (KEP-1669). */
-function usable(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+/** Ready endpoints; when there are none, those that still serve while they end (KEP-1669). The list may be null on the wire. */
+function usable(listed: readonly Endpoint[] | null | undefined): readonly Endpoint[] {
+  const endpoints = listed ?? [];
   const ready = endpoints.filter(isReady);
   if (ready.length > 0) return ready;
   return endpoints.filter(({ conditions }) => conditions?.serving === true && conditions.terminating === true);
@@ -150,7 +151,7 @@ ${map(
   )}${chain('refuse', ['meta l4proto tcp reject with tcp reset', 'reject'])}${served
     .map((target) => serviceChains(target, clusterPodCidr))
     .join('')}${chain('prerouting', [hook('nat', 'prerouting', 'dstnat'), `${LOOKUP} @services`])}${chain('output', [
-    hook('nat', 'output', 'dstnat'),
+    hook('nat', 'output', '-100'),
     `${LOOKUP} @services`,
   ])}${chain('postrouting', [
     hook('nat', 'postrouting', 'srcnat'),
