@@ -1,0 +1,29 @@
+import type { Cable, DesiredCables } from '../../../src/engine/drivers/driver.ts';
+import { cableName } from '../../../src/api/names.ts';
+
+/** The cable from cluster `west` (198.18.0.1) to cluster number n. */
+export function cableTo(n: number, changes: Partial<Cable> = {}): Cable {
+  return {
+    name: cableName(`c${n}`, `198.18.0.${n}`),
+    remoteClusterId: `c${n}`,
+    localClusterId: 'west',
+    localPrivateIp: '198.18.0.1',
+    remotePrivateIp: `198.18.0.${n}`,
+    usingIp: `198.18.0.${n}`,
+    usingNat: false,
+    localUdpPort: 4500,
+    remoteUdpPort: 4500,
+    localSubnets: ['100.65.0.0/16', '10.130.0.0/16'],
+    remoteSubnets: [`100.${64 + n}.0.0/16`, `10.${129 + n}.0.0/16`],
+    localConfig: {},
+    remoteConfig: {},
+    ...changes,
+  };
+}
+
+/** Cables to these, guarded, with the node's pod address. */
+export function desiredOf(...cables: readonly Cable[]): DesiredCables {
+  return { cables, guardedCidrs: cables.flatMap((cable) => cable.remoteSubnets), cniAddress: '10.130.1.1' };
+}
+
+export const NOTHING: DesiredCables = { cables: [], guardedCidrs: [], cniAddress: undefined };

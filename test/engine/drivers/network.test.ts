@@ -1,0 +1,178 @@
+import { describe, expect, test } from '@jest/globals';
+import { desiredIpsecNetwork } from '../../../src/engine/drivers/ipsec-network.ts';
+import { syncNetwork } from '../../../src/engine/drivers/network-sync.ts';
+import { desiredVxlan, vtepProblems } from '../../../src/engine/drivers/vxlan-network.ts';
+import { desiredWireguardNetwork } from '../../../src/engine/drivers/wireguard-device.ts';
+import { createDriver } from '../../../src/engine/drivers/index.ts';
+import type { DesiredCables } from '../../../src/engine/drivers/driver.ts';
+import { describePlan, diffNetwork } from '../../../src/net/diff.ts';
+import { EMPTY_STATE, type NetworkState } from '../../../src/net/state.ts';
+import { silentLogger } from '../../../src/runtime/logger.ts';
+import { FakeHost } from '../../fakes/host.ts';
+import { NOTHING, cableTo, desiredOf } from './cables.ts';
+
+const UNDERLAY = { link: 'wan', mtuBytes: 1500 };
+const VXLAN_LOCAL = { privateIp: '198.18.0.1', udpPort: 4500, underlay: UNDERLAY };
+const firstHops = new Map([2, 3].map((n) => [`198.18.0.${n}`, { link: 'wan', via: '198.18.0.254' }]));
+
+interface Kind {
+  readonly name: string;
+  readonly desired: (cables: DesiredCables) => NetworkState;
+  /** The link that is there before: a program or the driver makes it. */
+  readonly made?: readonly [name: string, kind: string];
+}
+
+const KINDS: readonly Kind[] = [
+  { name: 'vxlan', desired: (cables) => desiredVxlan(cables, VXLAN_LOCAL) },
+  {
+    name: 'ipsec, userland',
+    made: ['ipsec0', 'tun'],
+    desired: (cables) => desiredIpsecNetwork(cables, { place: 'userland', link: 'ipsec0', mtuBytes: 1400 }),
+  },
+  { name: 'ipsec, kernel', desired: (cables) => desiredIpsecNetwork(cables, { place: 'kernel', firstHops }) },
+  {
+    name: 'wireguard, userland',
+    made: ['submariner', 'tun'],
+    desired: (cables) => desiredWireguardNetwork(cables, { kind: 'tun', mtuBytes: 1420 }),
+  },
+  {
+    name: 'wireguard, kernel',
+    made: ['submariner', 'wireguard'],
+    desired: (cables) => desiredWireguardNetwork(cables, { kind: 'wireguard', mtuBytes: 1420 }),
+  },
+];
+
+const FOREIGN = [
+  'link add flannel.1 mtu 1450 type vxlan id 1 dstport 8472 local 198.18.0.1 nolearning',
+  'route add 192.0.2.0/24 via 198.18.0.254 dev wan proto 4',
+  'route add 192.0.2.0/24 dev wan table 150 proto 154',
+  'rule add pref 77 lookup 77',
+  'rule add pref 150 lookup 150 protocol 154',
+];
+
+function stage(kind: Kind): FakeHost {
+  const host = new FakeHost();
+  host.addLink('wan', ['198.18.0.1/24']);
+  host.addLink('cni0', ['10.130.1.1/24']);
+  for (const line of FOREIGN) host.do(`ip ${line}`);
+  if (kind.made !== undefined) host.addLink(kind.made[0], [], kind.made[1], 1500);
+  return host;
+}
+
+const sync = async (host: FakeHost, desired: NetworkState): Promise<void> =>
+  syncNetwork({ runner: host, logger: silentLogger }, desired);
+
+describe.each(KINDS)('the network of $name', (kind) => {
+  const two = kind.desired(desiredOf(cableTo(2), cableTo(3)));
+
+  test('is made, and then nothing is left to do', async () => {
+    const host = stage(kind);
+    await sync(host, two);
+    const after = host.snapshot();
+    host.countWritesOnly();
+    const before = host.operations;
+    await sync(host, two);
+    expect(host.snapshot()).toEqual(after);
+    expect(host.operations).toBe(before);
+    expect(after.join('\n')).toContain('10.131.0.0/16 table 100');
+  });
+
+  test('leftovers of a former process go, what is foreign stays', async () => {
+    const host = stage(kind);
+    const before = stage({ name: 'nothing', desired: kind.desired }).snapshot();
+    await sync(host, two);
+    await sync(host, kind.desired(desiredOf(cableTo(3))));
+    const text = host.snapshot().join('\n');
+    expect(text).not.toContain('10.131.0.0/16');
+    expect(text).toContain('10.132.0.0/16');
+    await sync(host, EMPTY_STATE);
+    expect(host.snapshot()).toEqual(before);
+  });
+
+  test('whichever command fails, the next runs repair it', async () => {
+    const reference = stage(kind);
+    await sync(reference, two);
+    const probe = stage(kind);
+    probe.countWritesOnly();
+    await sync(probe, two);
+    expect(probe.operations).toBeGreaterThan(3);
+    for (let n = 1; n <= probe.operations; n += 1) {
+      const host = stage(kind);
+      host.countWritesOnly();
+      host.failAt(n);
+      await expect(sync(host, two)).rejects.toThrow();
+      await sync(host, two);
+      expect(host.snapshot()).toEqual(reference.snapshot());
+    }
+  });
+});
+
+describe('plans', () => {
+  test('of a VXLAN cable', () => {
+    const plan = diffNetwork(desiredVxlan(desiredOf(cableTo(2)), VXLAN_LOCAL), EMPTY_STATE);
+    expect(describePlan(plan).split('\n')).toEqual([
+      '+ link vxlan-tunnel vxlan vni 1000 port 4500 local 198.18.0.1 dev wan mtu 1450 up',
+      '+ address 241.18.0.1/8 dev vxlan-tunnel',
+      '~ sysctl net.ipv4.conf.vxlan-tunnel.rp_filter=2',
+      '~ sysctl net.ipv4.conf.vxlan-tunnel.forwarding=1',
+      '+ fdb 00:00:00:00:00:00 dst 198.18.0.2 dev vxlan-tunnel',
+      '+ rule pref 100 lookup 100',
+      '+ route 100.66.0.0/16 via 241.18.0.2 dev vxlan-tunnel src 10.130.1.1 metric 100 table 100',
+      '+ route 10.131.0.0/16 via 241.18.0.2 dev vxlan-tunnel src 10.130.1.1 metric 100 table 100',
+    ]);
+  });
+
+  test('of kernel ESP: routes over the underlay, and packets without a transform dropped', () => {
+    const state = desiredIpsecNetwork(desiredOf(cableTo(2)), { place: 'kernel', firstHops });
+    expect(state.ruleset?.chains[0]?.rules).toEqual([
+      'ip daddr @guarded rt ipsec missing drop comment "never in clear"',
+    ]);
+    expect(state.ruleset?.sets[0]?.elements).toEqual(['100.66.0.0/16', '10.131.0.0/16']);
+    expect(state.links).toEqual([]);
+    expect(state.routes[0]).toEqual({
+      destination: '100.66.0.0/16',
+      table: 100,
+      link: 'wan',
+      via: '198.18.0.254',
+      source: '10.130.1.1',
+    });
+  });
+
+  test('of userland ESP: the service CIDR gets an address, the pod CIDR has one', () => {
+    const state = desiredIpsecNetwork(desiredOf(cableTo(2)), { place: 'userland', link: 'ipsec0', mtuBytes: 1400 });
+    expect(state.addresses).toEqual([{ link: 'ipsec0', address: '100.65.0.0/32' }]);
+  });
+
+  test('guards stand without cables, and nothing stands without guards', () => {
+    const guarded = { ...NOTHING, guardedCidrs: ['10.131.0.0/16', 'fd00::/64', 'junk'] };
+    const state = desiredWireguardNetwork(guarded, { kind: 'tun', mtuBytes: 1420 });
+    expect(state.ruleset?.sets[0]?.elements).toEqual(['10.131.0.0/16']);
+    expect(state.ruleset?.chains[0]?.rules[0]).toContain('oifname != "submariner" drop');
+    expect(desiredWireguardNetwork(NOTHING, { kind: 'tun', mtuBytes: 1420 }).ruleset).toBeUndefined();
+    expect(desiredVxlan(guarded, VXLAN_LOCAL)).toEqual(EMPTY_STATE);
+  });
+
+  test('VTEP addresses that are not unique are problems of the later cable', () => {
+    const clash = cableTo(9, { remotePrivateIp: '10.18.0.2' });
+    const own = cableTo(8, { remotePrivateIp: '192.18.0.1' });
+    const six = cableTo(7, { remotePrivateIp: 'fd00::1' });
+    const problems = vtepProblems([clash, cableTo(2), own, six], '198.18.0.1');
+    expect([...problems.keys()].toSorted()).toEqual([six.name, own.name, clash.name].toSorted());
+    expect(problems.get(clash.name)).toContain('cluster c2 (198.18.0.2)');
+    expect(problems.get(own.name)).toContain('this gateway');
+  });
+});
+
+test('there are three drivers under four names', () => {
+  const dependencies = {
+    runner: new FakeHost(),
+    logger: silentLogger,
+    stateDir: '/nonexistent',
+    privateIp: '198.18.0.1',
+    udpPort: 4500,
+    psk: 'key',
+  };
+  const names = ['ipsec', 'libreswan', 'wireguard', 'vxlan'].map((name) => createDriver(name, dependencies).name);
+  expect(names).toEqual(['libreswan', 'libreswan', 'wireguard', 'vxlan']);
+  expect(() => createDriver('openvpn', dependencies)).toThrow('there is no cable driver "openvpn"');
+});

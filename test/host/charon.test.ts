@@ -1,0 +1,124 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { renderCharonConf } from '../../src/host/charon-conf.ts';
+import { startProblem } from '../../src/host/charon.ts';
+import { CommandError, type CommandRunner } from '../../src/host/command.ts';
+import { daemonOutput, findDaemon, findProgram, startDaemon, stopDaemon, waitFor } from '../../src/host/daemon.ts';
+import { probeKernelEsp } from '../../src/host/esp.ts';
+
+describe('strongswan.conf', () => {
+  const settings = {
+    viciSocket: '/s/charon.vici',
+    logFile: '/s/charon.log',
+    udpPort: 4501,
+    retransmitTimeoutSeconds: 1.25,
+    retransmitTries: 3,
+  };
+
+  test('userland: kernel-libipsec before kernel-netlink, its packets marked, 16 threads', () => {
+    const text = renderCharonConf({ ...settings, esp: 'userland' });
+    expect(text).toMatch(/load = .*kernel-libipsec kernel-netlink /);
+    expect(text).toContain('threads = 16');
+    expect(text).toContain('fwmark = !0x42');
+    expect(text).toContain('port_nat_t = 4501');
+    expect(text.match(/\{/g)).toHaveLength(text.match(/\}/g)!.length);
+  });
+
+  test('kernel: no libipsec, no marks, no routes and no rule of charon’s own', () => {
+    const text = renderCharonConf({ ...settings, esp: 'kernel' });
+    expect(text).not.toMatch(/libipsec|fwmark/);
+    expect(text).toContain('routing_table = 0');
+    expect(text).toContain('install_routes = no');
+  });
+});
+
+test.each([
+  ['00[NET] unable to bind socket: Address already in use', /port/],
+  ["00[LIB] plugin 'kernel-libipsec': failed to load - no such file", /libcharon-extra-plugins/],
+  ['00[LIB] failed to open /dev/net/tun: No such file or directory', /tun/],
+  ['00[JOB] spawning 16 worker threads', undefined],
+])('a log with %p', (log, problem) => {
+  if (problem === undefined) expect(startProblem(log)).toBeUndefined();
+  else expect(startProblem(log)).toMatch(problem);
+});
+
+describe('kernel ESP', () => {
+  const runnerThat = (stderr: string | undefined, runs: string[]): CommandRunner => ({
+    run: async (file, args) => {
+      runs.push([file, ...args].join(' '));
+      if (stderr !== undefined && args.includes('add'))
+        throw new CommandError(file, args, { exitCode: 2, stdout: '', stderr });
+      return { exitCode: 0, stdout: '', stderr: '' };
+    },
+  });
+
+  test.each(['Error: Requested AEAD algorithm not found.', 'RTNETLINK answers: Protocol not supported'])(
+    'is absent when the kernel says %p',
+    async (stderr) => {
+      const runs: string[] = [];
+      expect(await probeKernelEsp(runnerThat(stderr, runs))).toEqual({ kernel: false, reason: stderr });
+      expect(runs).toHaveLength(1);
+    },
+  );
+
+  test.each([undefined, 'RTNETLINK answers: File exists'])(
+    'is there when the answer is %p; the probe is removed',
+    async (stderr) => {
+      const runs: string[] = [];
+      expect((await probeKernelEsp(runnerThat(stderr, runs))).kernel).toBe(true);
+      expect(runs[1]).toBe('ip xfrm state delete src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x5375626d');
+    },
+  );
+});
+
+describe('daemons', () => {
+  let folder: string;
+
+  beforeEach(() => {
+    folder = mkdtempSync(path.join(tmpdir(), 'daemon-'));
+  });
+
+  afterEach(async () => {
+    await stopDaemon(folder);
+    rmSync(folder, { recursive: true });
+  });
+
+  const start = async (script: string) =>
+    startDaemon({ file: 'sh', args: ['-c', script], env: { WORD: 'hello' }, folder });
+
+  test('is found again by its record, has only the environment it was given, and is ended by id', async () => {
+    const record = await start('env; exec sleep 600');
+    expect(findDaemon(folder)).toEqual(record);
+    expect(await waitFor(() => daemonOutput(folder).includes('WORD=hello'), 2000)).toBe(true);
+    expect(daemonOutput(folder, 'daemon.out', 50)).not.toContain('HOME=');
+    await stopDaemon(folder);
+    expect(findDaemon(folder)).toBeUndefined();
+    expect(await waitFor(() => !existsSync(`/proc/${record.pid}`), 2000)).toBe(true);
+  });
+
+  test('one that ignores SIGTERM is killed', async () => {
+    const record = await start('trap "" TERM; echo ready; while :; do sleep 0.1; done');
+    expect(await waitFor(() => daemonOutput(folder).includes('ready'), 2000)).toBe(true);
+    await stopDaemon(folder);
+    expect(await waitFor(() => !existsSync(`/proc/${record.pid}`), 2000)).toBe(true);
+  }, 10_000);
+
+  test('a record of a process id that is another process by now is nobody’s, and that process lives', async () => {
+    writeFileSync(path.join(folder, 'daemon.json'), JSON.stringify({ pid: process.pid, startTime: '1' }));
+    expect(findDaemon(folder)).toBeUndefined();
+    await stopDaemon(folder);
+    expect(() => readFileSync(path.join(folder, 'daemon.json'))).toThrow('ENOENT');
+    writeFileSync(path.join(folder, 'daemon.json'), '{"pid": 1');
+    expect(findDaemon(folder)).toBeUndefined();
+  });
+
+  test('a program that is not there is an error that names it', async () => {
+    await expect(startDaemon({ file: '/nonexistent/x', args: [], env: {}, folder })).rejects.toThrow(
+      'cannot start /nonexistent/x',
+    );
+    expect(findProgram('no-such-program')).toBeUndefined();
+    expect(findProgram('sh')).toMatch(/\/sh$/);
+  });
+});
