@@ -1,3 +1,4 @@
+import { ExpectedError } from '../runtime/errors.ts';
 import { CommandError, describeFailure, type CommandRunner } from './command.ts';
 
 /** What became of each line of a batch, in their order: undefined = done, else why not. */
@@ -42,4 +43,41 @@ export async function runBatch(
     const whole = byLine.size === 0 || rest !== undefined ? (rest ?? describeFailure(error)) : undefined;
     return lines.map((_, index) => byLine.get(index + 1) ?? whole);
   }
+}
+
+/** What one question of a batch was answered: JSON text, or why there is no answer. */
+export type ReadOutcome = { readonly output: string; readonly failure?: undefined } | { readonly failure: string };
+
+/**
+ * Asks `ip` several questions in one process (starting it costs more than an answer) and returns the answers in their
+ * order. Each answer is one line; a question that fails prints nothing, or a lone `[` in front of the next answer.
+ * Rejects when answers and questions cannot be matched.
+ */
+export async function readBatch(
+  runner: CommandRunner,
+  questions: readonly (readonly string[])[],
+  signal?: AbortSignal,
+): Promise<readonly ReadOutcome[]> {
+  const args = ['-N', '-d', '-j', '-force', '-batch', '-'];
+  const stdin = `${questions.map((words) => words.join(' ')).join('\n')}\n`;
+  const options = { stdin, okExitCodes: [0, 1], ...(signal === undefined ? {} : { signal }) };
+  const result = await runner.run('ip', args, options);
+  const { byLine } = failuresOf(result.stderr);
+  const answers = result.stdout
+    .split('\n')
+    .map((line) => line.trim().replace(/^\[+(?=\[)/, ''))
+    .filter((line) => line !== '' && line !== '[');
+  if (answers.length + byLine.size !== questions.length) throw new CommandError('ip', args, result);
+  const next = answers.values();
+  return questions.map((_, index): ReadOutcome => {
+    const failure = byLine.get(index + 1);
+    return failure === undefined ? { output: next.next().value ?? '' } : { failure };
+  });
+}
+
+/** The answer; rejects with what was asked and why it failed, unless the failure means that there is nothing. */
+export function answerOf(outcome: ReadOutcome | undefined, question: string, nothing?: RegExp): string {
+  if (outcome?.failure === undefined) return outcome?.output ?? '';
+  if (nothing?.test(outcome.failure) === true) return '';
+  throw new ExpectedError(`ip ${question}: ${outcome.failure}`);
 }

@@ -1,7 +1,8 @@
 import { cidrContains } from '../net/cidr.ts';
 import { ExpectedError } from '../runtime/errors.ts';
+import { answerOf, readBatch } from './batch.ts';
 import type { CommandRunner } from './command.ts';
-import { parseLinks, parseRoutes, type ObservedLink } from './ip.ts';
+import { MAIN_TABLE, parseLinks, parseRoutes, type ObservedLink } from './ip.ts';
 import { observeSysctls } from './sysctl.ts';
 
 /** A link with one of its addresses. */
@@ -28,7 +29,6 @@ export interface NodeQuestion {
 }
 
 const STRICT = '1';
-const MAIN_TABLE = 254;
 
 function addressesOf(link: ObservedLink): readonly LinkAddress[] {
   return link.addresses
@@ -36,22 +36,15 @@ function addressesOf(link: ObservedLink): readonly LinkAddress[] {
     .map((text) => ({ link: link.name, address: text.split('/')[0] ?? '', mtuBytes: link.mtuBytes }));
 }
 
-function ipOptions(signal: AbortSignal | undefined): { readonly signal?: AbortSignal } {
-  return signal === undefined ? {} : { signal };
-}
-
-async function defaultLink(runner: CommandRunner, signal?: AbortSignal): Promise<string | undefined> {
-  const args = ['-N', '-j', '-4', 'route', 'show', 'default', 'table', String(MAIN_TABLE)];
-  const { stdout } = await runner.run('ip', args, ipOptions(signal));
-  const routes = parseRoutes(MAIN_TABLE, stdout).toSorted((a, b) => (a.metric ?? 0) - (b.metric ?? 0));
+/** Link of the default route with the smallest metric. */
+function defaultLink(answer: string): string | undefined {
+  const routes = parseRoutes(MAIN_TABLE, answer).toSorted((a, b) => (a.metric ?? 0) - (b.metric ?? 0));
   return routes.find((route) => route.link !== undefined)?.link;
 }
 
 /** Links over which this machine reaches pods of the cluster on other machines, or its own through a bridge. */
-async function podLinks(runner: CommandRunner, podCidr: string, signal?: AbortSignal): Promise<readonly string[]> {
-  const args = ['-N', '-j', '-4', 'route', 'show', 'table', String(MAIN_TABLE), 'root', podCidr];
-  const { stdout } = await runner.run('ip', args, ipOptions(signal));
-  const networks = parseRoutes(MAIN_TABLE, stdout).filter((route) => !route.destination.endsWith('/32'));
+function podLinks(answer: string): readonly string[] {
+  const networks = parseRoutes(MAIN_TABLE, answer).filter((route) => !route.destination.endsWith('/32'));
   return networks.flatMap((route) => (route.link === undefined ? [] : [route.link]));
 }
 
@@ -80,12 +73,18 @@ export async function observeNode(
   signal?: AbortSignal,
 ): Promise<NodeFacts> {
   const { nodeAddress, podCidrs, ignoredLinks } = question;
-  const [{ stdout }, uplink, viaLinks] = await Promise.all([
-    runner.run('ip', ['-j', '-d', 'addr', 'show'], ipOptions(signal)),
-    defaultLink(runner, signal),
-    Promise.all(podCidrs.map((cidr) => podLinks(runner, cidr, signal))),
-  ]);
-  const all = parseLinks(stdout)
+  const main = ['table', String(MAIN_TABLE)];
+  const questions = [
+    ['addr', 'show'],
+    ['route', 'show', 'default', ...main],
+    ...podCidrs.map((cidr) => ['route', 'show', ...main, 'root', cidr]),
+  ];
+  const answers = (await readBatch(runner, questions, signal)).map((outcome, index) =>
+    answerOf(outcome, (questions[index] ?? []).join(' ')),
+  );
+  const [links = '', defaults = '', ...toPods] = answers;
+  const uplink = defaultLink(defaults);
+  const all = parseLinks(links)
     .filter((link) => !ignoredLinks.includes(link.name))
     .flatMap(addressesOf);
   const underlay = all.find(({ address }) => address === nodeAddress) ?? all.find(({ link }) => link === uplink);
@@ -100,7 +99,7 @@ export async function observeNode(
     );
   }
   const cni = all.find(({ address }) => podCidrs.some((cidr) => cidrContains(cidr, address)));
-  const carrying = [underlay.link, ...viaLinks.flat().filter((link) => !ignoredLinks.includes(link))];
+  const carrying = [underlay.link, ...toPods.flatMap(podLinks).filter((link) => !ignoredLinks.includes(link))];
   const strictLinks = await strictOf(runner, [...new Set(carrying)], signal);
   return { underlay, cni, strictLinks };
 }

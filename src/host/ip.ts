@@ -81,7 +81,7 @@ function parseVxlan(data: Json): ObservedLink['vxlan'] {
 
 function parseAddresses(item: Json): readonly string[] {
   return objects(item, 'addr_info')
-    .filter((entry) => text(entry, 'local') !== undefined && text(entry, 'scope') !== 'link')
+    .filter((entry) => text(entry, 'local') !== undefined && !['link', '253'].includes(text(entry, 'scope') ?? ''))
     .map((entry) => `${text(entry, 'local') ?? ''}/${integer(entry, 'prefixlen') ?? 32}`);
 }
 
@@ -145,7 +145,7 @@ function fullPrefix(destination: string): string {
   return destination.includes('/') ? destination : `${destination}/32`;
 }
 
-/** Reads `ip -N -j -4 route show table N`; routes of types the model does not know (local, broadcast) are left out. */
+/** Reads `ip -N -j route show table N`; routes of types the model does not know (local, broadcast) are left out. */
 export function parseRoutes(table: number, output: string): readonly RouteState[] {
   return parseJsonList(output, 'ip -N -j route show').flatMap((item) => {
     const destination = text(item, 'dst');
@@ -177,7 +177,7 @@ function selector(item: Json, key: 'src' | 'dst'): string | undefined {
   return `${address}/${integer(item, `${key}len`) ?? (address.includes(':') ? 128 : 32)}`;
 }
 
-/** Reads `ip -N -j -4 rule show`: rules that look up a table. */
+/** Reads `ip -N -j rule show`: rules that look up a table. */
 export function parseRules(output: string): readonly RuleState[] {
   return parseJsonList(output, 'ip -N -j rule show').flatMap((item) => {
     const priority = integer(item, 'priority');

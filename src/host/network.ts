@@ -4,7 +4,8 @@ import type { NeighbourState, NetworkState, RouteState, RuleState } from '../net
 import { describeStep } from '../net/plan.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { applyPlan } from './apply.ts';
-import { CommandError, type CommandRunner, type RunOptions } from './command.ts';
+import { answerOf, readBatch } from './batch.ts';
+import type { CommandRunner } from './command.ts';
 import {
   MAIN_TABLE,
   addressStates,
@@ -26,55 +27,43 @@ export interface NetworkTools {
   readonly logger: Logger;
 }
 
-function withSignal(signal: AbortSignal | undefined, options: RunOptions = {}): RunOptions {
-  return signal === undefined ? options : { ...options, signal };
-}
-
-async function observeLink(
-  runner: CommandRunner,
-  name: string,
-  signal?: AbortSignal,
-): Promise<readonly ObservedLink[]> {
-  const args = ['-j', '-d', 'addr', 'show', 'dev', name];
-  const result = await runner.run('ip', args, withSignal(signal, { okExitCodes: [0, 1] }));
-  if (result.exitCode === 0) return parseLinks(result.stdout);
-  if (/does not exist|cannot find device/i.test(result.stderr)) return [];
-  throw new CommandError('ip', args, result);
-}
-
 async function observeFdb(
   runner: CommandRunner,
   link: string,
   signal?: AbortSignal,
 ): Promise<readonly NeighbourState[]> {
   const args = ['-j', 'fdb', 'show', 'dev', link];
-  const { stdout } = await runner.run('bridge', args, withSignal(signal));
+  const { stdout } = await runner.run('bridge', args, signal === undefined ? {} : { signal });
   return parseFdb(link, stdout);
 }
 
-async function observeRoutes(
-  runner: CommandRunner,
-  table: number,
-  protocol: number,
-  signal?: AbortSignal,
-): Promise<readonly RouteState[]> {
-  const shared = table === MAIN_TABLE ? ['proto', String(protocol)] : [];
-  const args = ['-N', '-j', '-4', 'route', 'show', 'table', String(table), ...shared];
-  const result = await runner.run('ip', args, withSignal(signal, { okExitCodes: [0, 2] }));
-  if (result.exitCode === 0) return parseRoutes(table, result.stdout);
-  if (result.stderr.includes('FIB table does not exist')) return [];
-  throw new CommandError('ip', args, result);
+interface Observed {
+  readonly links: readonly ObservedLink[];
+  readonly routes: readonly RouteState[];
+  readonly rules: readonly RuleState[];
+  readonly neighbours: readonly NeighbourState[];
 }
 
-async function observeRules(
-  runner: CommandRunner,
-  ownership: Ownership,
-  signal?: AbortSignal,
-): Promise<readonly RuleState[]> {
-  const { stdout } = await runner.run('ip', ['-N', '-j', '-4', 'rule', 'show'], withSignal(signal));
-  return parseRules(stdout).filter(
-    (rule) => ownership.rulePriorities.includes(rule.priority) && ownership.tables.includes(rule.table),
+async function observeObjects(runner: CommandRunner, ownership: Ownership, signal?: AbortSignal): Promise<Observed> {
+  const { links: names, tables, protocol } = ownership;
+  const ofLinks = names.map((name) => ['addr', 'show', 'dev', name]);
+  const ofTables = tables.map((table) => {
+    const shared = table === MAIN_TABLE ? ['proto', String(protocol)] : [];
+    return ['route', 'show', 'table', String(table), ...shared];
+  });
+  const questions = [['rule', 'show'], ...ofLinks, ...ofTables];
+  const outcomes = await readBatch(runner, questions, signal);
+  const answer = (index: number, nothing?: RegExp): string =>
+    answerOf(outcomes[index], (questions[index] ?? []).join(' '), nothing);
+  const links = names.flatMap((_, index) => parseLinks(answer(1 + index, /does not exist|cannot find device/i)));
+  const routes = tables.flatMap((table, index) =>
+    parseRoutes(table, answer(1 + names.length + index, /FIB table does not exist/)),
   );
+  const ours = (rule: RuleState): boolean =>
+    ownership.rulePriorities.includes(rule.priority) && tables.includes(rule.table);
+  const vxlans = links.filter((link) => link.kind === 'vxlan');
+  const neighbours = await Promise.all(vxlans.map((link) => observeFdb(runner, link.name, signal)));
+  return { links, routes, rules: parseRules(answer(0)).filter(ours), neighbours: neighbours.flat() };
 }
 
 /** What a caller wants to know beyond the owner's own objects. */
@@ -96,25 +85,16 @@ export async function observeNetwork(
   signal?: AbortSignal,
 ): Promise<NetworkState> {
   const keys = relevant.sysctls.map((sysctl) => sysctl.key);
-  const observedLinks = Promise.all(ownership.links.map((name) => observeLink(runner, name, signal))).then((found) =>
-    found.flat(),
-  );
-  const fdb = observedLinks.then((links) =>
-    Promise.all(links.filter((link) => link.kind === 'vxlan').map((link) => observeFdb(runner, link.name, signal))),
-  );
-  const [links, neighbours, routes, rules, sysctls, ruleset] = await Promise.all([
-    observedLinks,
-    fdb,
-    Promise.all(ownership.tables.map((table) => observeRoutes(runner, table, ownership.protocol, signal))),
-    observeRules(runner, ownership, signal),
+  const [{ links, routes, rules, neighbours }, sysctls, ruleset] = await Promise.all([
+    observeObjects(runner, ownership, signal),
     observeSysctls(runner, keys, signal),
     observeTable(runner, ownership.nftTable, signal),
   ]);
   return {
     links: links.map(linkState),
     addresses: links.flatMap(addressStates),
-    neighbours: neighbours.flat(),
-    routes: routes.flat(),
+    neighbours,
+    routes,
     rules,
     sysctls,
     ...(ruleset === undefined ? {} : { ruleset }),

@@ -15,9 +15,10 @@ export { describePlan } from './plan.ts';
 export type { NetworkPlan, PlanStep } from './plan.ts';
 
 function canonicalPrefix(text: string): string {
+  const canonical = canonicalCidr(text);
+  if (canonical !== undefined) return canonical;
   if (text === 'default') return '0.0.0.0/0';
-  if (isIpAddress(text)) return canonicalCidr(`${text}/${text.includes(':') ? 128 : 32}`) ?? text;
-  return canonicalCidr(text) ?? text;
+  return isIpAddress(text) ? (canonicalCidr(`${text}/${text.includes(':') ? 128 : 32}`) ?? text) : text;
 }
 
 function routeKey(route: RouteState): string {
@@ -29,12 +30,16 @@ function routeScope(route: RouteState): string {
   return route.scope ?? (unicast && route.via === undefined ? 'link' : 'global');
 }
 
-/** Everything that makes two routes with one key different. */
-function routeText(route: RouteState): string {
-  const via = route.via === undefined ? '' : canonicalAddress(route.via);
-  const source = route.source === undefined ? '' : canonicalAddress(route.source);
-  const flags = [route.mtuBytes ?? '', route.onlink ?? false, route.type ?? 'unicast', routeScope(route)];
-  return [routeKey(route), route.link, via, source, ...flags].join(' ');
+function sameAddress(a: string | undefined, b: string | undefined): boolean {
+  return a === b || (a !== undefined && b !== undefined && canonicalAddress(a) === canonicalAddress(b));
+}
+
+/** Whether two routes with one key are alike in everything else. */
+function sameRoute(a: RouteState, b: RouteState): boolean {
+  const kind = (route: RouteState): string =>
+    [route.type ?? 'unicast', routeScope(route), route.mtuBytes ?? '', route.onlink ?? false].join(' ');
+  const samePath = a.link === b.link && sameAddress(a.via, b.via) && sameAddress(a.source, b.source);
+  return samePath && kind(a) === kind(b);
 }
 
 function ruleText(rule: RuleState): string {
@@ -166,8 +171,7 @@ function diffRoutes(
   for (const [key, route] of wants) {
     const old = seen.get(key);
     if (old === undefined) first.push({ action: 'addRoute', route });
-    else if (routeText(old) !== routeText(route) || disturbed.has(old.link ?? ''))
-      first.push({ action: 'replaceRoute', route });
+    else if (!sameRoute(route, old) || disturbed.has(old.link ?? '')) first.push({ action: 'replaceRoute', route });
   }
   return { first, last };
 }

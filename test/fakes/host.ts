@@ -155,13 +155,15 @@ export class FakeHost implements CommandRunner {
 
   #batch(file: string, stdin: string): RunResult {
     const lines = stdin.split('\n').filter((line) => line !== '');
+    let stdout = '';
     let stderr = '';
     lines.forEach((line, index) => {
       this.commands.push(`${file} ${line}`);
       const result = this.#one(file, line.split(' '), '');
+      stdout += result.stdout === '' || result.exitCode !== 0 ? result.stdout : `${result.stdout}\n`;
       if (result.exitCode !== 0) stderr += `${result.stderr}Command failed -:${index + 1}\n`;
     });
-    return { exitCode: stderr === '' ? 0 : 1, stdout: '', stderr };
+    return { exitCode: stderr === '' ? 0 : 1, stdout, stderr };
   }
 
   #one(file: string, args: readonly string[], stdin: string): RunResult {
