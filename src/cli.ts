@@ -26,7 +26,7 @@ function createContext(): CommandContext {
     terminal: {
       stdout: sinkOf(process.stdout),
       stderr: sinkOf(process.stderr),
-      interactive: Boolean(process.stdin.isTTY && process.stderr.isTTY),
+      interactive: process.stdin.isTTY && process.stderr.isTTY,
       readStdin,
     },
     env: process.env,
@@ -47,7 +47,7 @@ function sinkOf(stream: NodeJS.WriteStream): Sink {
   });
   return {
     write: (text) => void stream.write(text),
-    isTTY: Boolean(stream.isTTY),
+    isTTY: stream.isTTY,
     get columns() {
       return stream.isTTY ? stream.columns : undefined;
     },

@@ -1,4 +1,4 @@
-import { Argument, Command, Option } from 'commander';
+import { Argument, type Command, Option } from 'commander';
 import type { CommandContext, CommandRun } from './context.ts';
 import { addGlobalFlags, readGlobalFlags } from './globalflags.ts';
 

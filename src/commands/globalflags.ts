@@ -31,7 +31,7 @@ export function listFlag(text: string, before: readonly string[] | undefined): r
 /** The flags every command shows in its help. */
 function mainOptions(): readonly Option[] {
   return [
-    new Option('-o, --output <format>', 'table, wide, json, yaml or name').choices([...OUTPUT_FORMATS]),
+    new Option('-o, --output <format>', 'form of the result').choices([...OUTPUT_FORMATS]),
     new Option('--kubeconfig <file>', 'kubeconfig to use instead of $KUBECONFIG or ~/.kube/config'),
     new Option('--context <name>', 'context of the kubeconfig to use'),
     new Option('--timeout <duration>', 'longest time to wait for things to happen').argParser(durationFlag),
@@ -97,19 +97,24 @@ function flagValue(command: Command, name: string): unknown {
 
 /** Global flags of a command that is being run, wherever on the command line they stand. */
 export function readGlobalFlags(command: Command): GlobalFlags {
-  const read = <T>(name: string): T | undefined => flagValue(command, name) as T | undefined;
-  const output = read<OutputFormat>('output');
+  // Commander knows values only as unknown; the parsers of the flags above make them what is said here.
+  const read = (name: string): never => flagValue(command, name) as never;
+  const output: OutputFormat | undefined = read('output');
   return {
     output: output ?? 'table',
     outputGiven: output !== undefined,
-    timeoutMs: read<number>('timeout'),
-    yes: read<boolean>('yes') ?? false,
-    verbosity: read<boolean>('quiet') === true ? -1 : (read<number>('verbose') ?? 0),
+    timeoutMs: read('timeout'),
+    yes: read('yes') ?? false,
+    verbosity: verbosityOf(read('quiet'), read('verbose')),
     connection: readConnectionFlags(read),
   };
 }
 
-function readConnectionFlags(read: <T>(name: string) => T | undefined): ConnectionFlags {
+function verbosityOf(quiet: boolean | undefined, verbose: number | undefined): number {
+  return quiet === true ? -1 : (verbose ?? 0);
+}
+
+function readConnectionFlags(read: (name: string) => never): ConnectionFlags {
   return {
     kubeconfig: read('kubeconfig'),
     context: read('context'),

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { addExamples } from './command.ts';
+import { addExamples, GROUPS } from './command.ts';
 import type { CommandContext } from './context.ts';
 import { addGlobalFlags } from './globalflags.ts';
 import { registerCompletion } from './completion/register.ts';
@@ -29,6 +29,7 @@ export function buildProgram(context: CommandContext): Command {
     .version(`subctl version: ${context.version}`, '--version', 'print the version')
     .helpOption('-h, --help', 'show help')
     .helpCommand('help [command]', 'show the help of a command')
+    .commandsGroup(GROUPS.other)
     .enablePositionalOptions()
     .exitOverride()
     .showSuggestionAfterError()

@@ -25,16 +25,10 @@ export function objectName({ apiVersion = '', kind = '', metadata }: KubeObject)
   return `${kind.toLowerCase()}${group}/${metadata.name ?? ''}`;
 }
 
-/** Reports what was written: counts on stderr, the objects on stdout as lines, or with `facts` as JSON or YAML. */
-export async function reportWritten(
-  run: CommandRun,
-  facts: Readonly<Record<string, unknown>>,
-  objects: readonly Written[],
-): Promise<void> {
-  const { output } = run.flags;
-  if (output === 'json' || output === 'yaml') {
-    run.print(await renderStructured({ ...facts, objects }, output));
-  } else if (run.flags.verbosity >= 0) {
+/** Reports what was written, as soon as it is: counts on stderr, the objects on stdout as lines unless -o asks for data. */
+export function reportWritten(run: CommandRun, objects: readonly Written[]): void {
+  const { output, verbosity } = run.flags;
+  if (output !== 'json' && output !== 'yaml' && verbosity >= 0) {
     const shown =
       output === 'name'
         ? objects.map(({ kind, name }) => `${kind.toLowerCase()}/${name}`)
@@ -42,4 +36,14 @@ export async function reportWritten(
     run.print(shown.map((line) => `${line}\n`).join(''));
   }
   run.reporter.done(`Objects: ${countOutcomes(objects)}`);
+}
+
+/** Prints the result of a command that wrote objects, when -o asks for data. */
+export async function printResult(
+  run: CommandRun,
+  facts: Readonly<Record<string, unknown>>,
+  objects: readonly Written[],
+): Promise<void> {
+  const { output } = run.flags;
+  if (output === 'json' || output === 'yaml') run.print(await renderStructured({ ...facts, objects }, output));
 }

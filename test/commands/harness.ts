@@ -13,7 +13,7 @@ import type { KubeObject, ResourceType } from '../../src/kube/client.ts';
 import type { DaemonSet, Secret } from '../../src/kube/objects.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
-import { FakeKube } from '../fakes/kube.ts';
+import type { FakeKube } from '../fakes/kube.ts';
 
 /** What a command line did. */
 export interface RunOutcome {

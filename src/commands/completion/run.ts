@@ -1,5 +1,5 @@
 import { RootCommand, script } from '@bomb.sh/tab';
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 import type { CommandRun } from '../context.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
 
@@ -37,17 +37,20 @@ function isHidden(command: Command): boolean {
 
 function addOptions(node: Completable, command: Command, contexts: readonly string[]): void {
   for (const option of command.options) {
-    if (option.hidden || option.long === undefined) continue;
-    const name = option.long.replace(/^--/, '');
-    const short = option.short?.replace(/^-/, '');
-    if (option.required || option.optional) {
-      const values = name === 'context' || name === 'contexts' ? contexts : (option.argChoices ?? []);
-      node.option(name, option.description, (complete) => values.forEach((value) => complete(value, '')), short);
-    } else if (short === undefined) {
-      node.option(name, option.description);
-    } else {
-      node.option(name, option.description, short);
-    }
+    if (!option.hidden)
+      addOption(node, option, option.attributeName().startsWith('context') ? contexts : option.argChoices);
+  }
+}
+
+function addOption(node: Completable, option: Option, values: readonly string[] = []): void {
+  const name = option.long?.replace(/^--/, '') ?? '';
+  const short = option.short?.replace(/^-/, '');
+  if (option.required || option.optional) {
+    node.option(name, option.description, (complete) => values.forEach((value) => complete(value, '')), short);
+  } else if (short === undefined) {
+    node.option(name, option.description);
+  } else {
+    node.option(name, option.description, short);
   }
 }
 

@@ -31,7 +31,7 @@ export interface ChosenPsk {
  * ExpectedError when a new one would split the ClusterSet: clusters that joined with the old key would not connect.
  */
 export function choosePsk(sources: PskSources, random: (size: number) => Buffer = randomBytes): ChosenPsk {
-  const { given, existing, joined, allowNew } = sources;
+  const { given, joined, allowNew } = sources;
   if (given !== undefined) {
     const psk = pskOf(given.info);
     if (psk !== undefined) return { psk, from: given.file };
@@ -39,8 +39,8 @@ export function choosePsk(sources: PskSources, random: (size: number) => Buffer 
       hint: 'Give the broker-info.subm with which the other clusters joined.',
     });
   }
-  const kept = existing !== undefined && isSameBroker(existing.info, sources.broker) ? pskOf(existing.info) : undefined;
-  if (existing !== undefined && kept !== undefined && !allowNew) return { psk: kept, from: existing.file };
+  const kept = allowNew ? undefined : keptPsk(sources);
+  if (kept !== undefined) return kept;
   if (joined.length > 0 && !allowNew) {
     throw new ExpectedError(
       `clusters have joined this broker already (${joined.join(', ')}), and their pre-shared key is not at hand: with a new one, clusters that join later could not connect to them`,
@@ -50,6 +50,13 @@ export function choosePsk(sources: PskSources, random: (size: number) => Buffer 
     );
   }
   return { psk: random(PSK_BYTES), from: 'new' };
+}
+
+/** The key in the file that is about to be replaced, when that file is for this broker. */
+function keptPsk({ existing, broker }: PskSources): ChosenPsk | undefined {
+  if (existing === undefined || !isSameBroker(existing.info, broker)) return undefined;
+  const psk = pskOf(existing.info);
+  return psk === undefined ? undefined : { psk, from: existing.file };
 }
 
 function isSameBroker(info: BrokerInfo, broker: PskSources['broker']): boolean {

@@ -10,7 +10,7 @@ import { applyManifests } from '../applying.ts';
 import { BROKER_INFO_FILE, findBrokerInfoFile, readBrokerInfoFile, writeBrokerInfoFile } from '../brokerinfofile.ts';
 import { ensureTokenSecret } from '../brokertoken.ts';
 import type { CommandRun } from '../context.ts';
-import { printManifests, reportWritten } from '../report.ts';
+import { printManifests, printResult, reportWritten } from '../report.ts';
 import { requireRights } from '../rights.ts';
 import { type Deadline, startDeadline } from '../waiting.ts';
 import { written, type Written } from '../objects.ts';
@@ -43,8 +43,10 @@ export async function deployBroker(run: CommandRun, options: DeployBrokerOptions
   );
   const token = await adminToken(run, target.client, options.namespace, deadline);
   const info = brokerInfo(options, server, token.secret, psk);
-  await reportWritten(run, { broker: server, namespace: options.namespace }, [...applied, token.record]);
+  const records = [...applied, token.record];
+  reportWritten(run, records);
   await saveBrokerInfo(run, info, psk);
+  await printResult(run, { broker: server, namespace: options.namespace, file: BROKER_INFO_FILE }, records);
 }
 
 function warnAboutScope({ reporter }: CommandRun, options: DeployBrokerOptions, target: ClusterAccess): void {

@@ -44,7 +44,7 @@ export function refuseTakenId(view: BrokerView, claimant: Claimant, namespace: s
 
 function takenError(clusterId: string, takenBy: string, namespace: string): ExpectedError {
   return new ExpectedError(`cluster ID ${clusterId} is taken by ${takenBy}`, {
-    hint: `Choose another one with --clusterid. If that cluster is gone for good: kubectl -n ${namespace} delete serviceaccount,clusters.submariner.io -l subctl.submariner.io/cluster=${clusterId} on the broker.`,
+    hint: `Choose another one with --clusterid. If that cluster is gone for good, on the broker: kubectl -n ${namespace} delete serviceaccount/${memberAccount(clusterId)} clusters.submariner.io/${clusterId}`,
   });
 }
 

@@ -20,7 +20,7 @@ export async function chooseNetworks(
     pods: fromFlag('--clustercidr', options.clustercidr),
     services: fromFlag('--servicecidr', options.servicecidr),
   };
-  const found = await discover(run, client, given.pods === undefined || given.services === undefined);
+  const found = await discover(run, client, given);
   const pods = given.pods ?? (await fromDiscovery(run, 'pod', '--clustercidr', found?.podCidrs ?? []));
   const services = given.services ?? (await fromDiscovery(run, 'service', '--servicecidr', found?.serviceCidrs ?? []));
   return {
@@ -40,13 +40,14 @@ function fromFlag(flag: string, text: string | undefined): Choice | undefined {
 async function discover(
   run: CommandRun,
   client: KubeClient,
-  required: boolean,
+  given: { readonly pods: Choice | undefined; readonly services: Choice | undefined },
 ): Promise<DiscoveredNetwork | undefined> {
+  const required = given.pods === undefined || given.services === undefined;
   const { discoverNetwork } = await import('../discovery/index.ts');
   return run.reporter.step('Discovering the networks of the cluster', async (step) => {
     try {
       const found = await discoverNetwork(client);
-      for (const problem of required ? found.problems : []) run.reporter.warn(problem);
+      for (const problem of found.problems) if (concerns(problem, given)) run.reporter.warn(problem);
       step.done(`The network plugin is ${found.plugin}`);
       return found;
     } catch (error) {
@@ -84,4 +85,11 @@ async function fromDiscovery(
           .find(Boolean),
   );
   return { cidrs: parseCidrFlag(flag, answer), source: 'asked for' };
+}
+
+/** Whether a doubt is about something that is taken from discovery. */
+function concerns(problem: string, given: { readonly pods: unknown; readonly services: unknown }): boolean {
+  if (/\bpod CIDR/.test(problem)) return given.pods === undefined;
+  if (/\bservice CIDR/.test(problem)) return given.services === undefined;
+  return given.pods === undefined || given.services === undefined;
 }

@@ -7,40 +7,45 @@ import { type Deadline, type Progress, waitFor } from '../waiting.ts';
 
 /** Why a container is not running well, e.g. `ImagePullBackOff: no such image`; undefined when it is. */
 function containerTrouble({ name, state, ready, restartCount, lastState }: ContainerStatus): string | undefined {
-  if (state?.waiting !== undefined) {
-    const { reason = 'waiting', message } = state.waiting;
-    return `${name} ${reason}${message === undefined ? '' : `: ${message}`}`;
-  }
+  if (state?.waiting !== undefined) return `${name} ${reasonOf(state.waiting)}`;
   const ended = state?.terminated ?? (ready ? undefined : lastState?.terminated);
   if (ended !== undefined) return `${name} ended with exit code ${ended.exitCode} (restarts: ${restartCount})`;
   return ready ? undefined : `${name} is not ready`;
 }
 
+function reasonOf({ reason = 'waiting', message }: { readonly reason?: string; readonly message?: string }): string {
+  return message === undefined ? reason : `${reason}: ${message}`;
+}
+
 /** What is wrong with a pod, in a few words; undefined when it runs and is ready. */
-export function podTrouble(pod: Pod): string | undefined {
-  const where = pod.spec.nodeName === undefined ? '' : ` on ${pod.spec.nodeName}`;
-  const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
-  const trouble = statuses.map(containerTrouble).find((text) => text !== undefined);
+export function podTrouble({ spec, status = {} }: Pod): string | undefined {
+  const { initContainerStatuses = [], containerStatuses = [], conditions = [], phase = 'Pending' } = status;
+  const trouble = [...initContainerStatuses, ...containerStatuses]
+    .map(containerTrouble)
+    .find((text) => text !== undefined);
+  const where = spec.nodeName === undefined ? '' : ` on ${spec.nodeName}`;
   if (trouble !== undefined) return `${trouble}${where}`;
-  const unscheduled = pod.status?.conditions?.find(({ type, status }) => type === 'PodScheduled' && status === 'False');
-  if (unscheduled !== undefined)
-    return `not scheduled: ${unscheduled.message ?? unscheduled.reason ?? 'no reason given'}`;
-  return pod.status?.phase === 'Running' ? undefined : `${pod.status?.phase ?? 'Pending'}${where}`;
+  const unscheduled = conditions.find((one) => one.type === 'PodScheduled' && one.status === 'False');
+  if (unscheduled !== undefined) return `not scheduled, ${reasonOf(unscheduled)}`;
+  return phase === 'Running' ? undefined : `${phase}${where}`;
 }
 
 /** How far a DaemonSet is: all pods of the newest template ready, or what is missing. */
-export function daemonSetProgress(daemonSet: DaemonSet, pods: readonly Pod[]): Progress<DaemonSet> {
-  const name = daemonSet.metadata.name ?? '';
-  const { status, metadata } = daemonSet;
-  if (status === undefined || (status.observedGeneration ?? 0) < (metadata.generation ?? 0)) {
+export function daemonSetProgress({ metadata, status }: DaemonSet, pods: readonly Pod[]): Progress<true> {
+  const { name = '', generation = 0 } = metadata;
+  if (status === undefined || (status.observedGeneration ?? 0) < generation) {
     return { pending: `${name}: the DaemonSet controller has not seen it yet` };
   }
-  const wanted = status.desiredNumberScheduled;
-  const updated = status.updatedNumberScheduled ?? status.currentNumberScheduled;
+  const { desiredNumberScheduled: wanted, numberReady } = status;
   if (wanted === 0) return { pending: `${name}: no node to run on` };
-  if (status.numberReady >= wanted && updated >= wanted) return { done: daemonSet };
+  if (numberReady >= wanted && updatedPods(status) >= wanted) return { done: true };
   const trouble = pods.map(podTrouble).find((text) => text !== undefined);
-  return { pending: `${name}: ${status.numberReady} of ${wanted} ready${trouble === undefined ? '' : `, ${trouble}`}` };
+  return { pending: `${name}: ${numberReady} of ${wanted} ready${trouble === undefined ? '' : `, ${trouble}`}` };
+}
+
+/** Pods of the newest template; servers leave the number out while all are. */
+function updatedPods(status: NonNullable<DaemonSet['status']>): number {
+  return status.updatedNumberScheduled ?? status.currentNumberScheduled;
 }
 
 /** Waits until all pods of a DaemonSet run; rejects with ExpectedError that tells what is wrong with them. */
@@ -51,7 +56,7 @@ export async function waitForDaemonSet(
   onPending: (text: string) => void,
 ): Promise<void> {
   const namespace = OPERATOR_NAMESPACE;
-  await waitFor<DaemonSet>({
+  await waitFor<true>({
     deadline,
     what: `the pods of ${name}`,
     hint: `kubectl -n ${namespace} logs daemonset/${name} tells more; running join again completes it.`,

@@ -7,7 +7,7 @@ import { applyManifests } from '../applying.ts';
 import { readBrokerInfoFile } from '../brokerinfofile.ts';
 import type { CommandRun } from '../context.ts';
 import { written, type Written } from '../objects.ts';
-import { printManifests, reportWritten } from '../report.ts';
+import { printManifests, printResult, reportWritten } from '../report.ts';
 import { type Deadline, startDeadline } from '../waiting.ts';
 import { memberAccount } from './brokerview.ts';
 import { claimClusterId } from './claim.ts';
@@ -43,8 +43,10 @@ export async function join(run: CommandRun, file: string, options: JoinOptions):
     await recordStatus(plan);
     return records;
   });
+  const records = [...member.records, ...labelled, ...applied];
+  reportWritten(run, records);
   await untilWorking(run, plan, deadline);
-  await reportWritten(run, facts(plan), [...member.records, ...labelled, ...applied]);
+  await printResult(run, facts(plan), records);
   reporter.done(`Cluster ${plan.settings.clusterId} has joined; see subctl show connections`);
 }
 

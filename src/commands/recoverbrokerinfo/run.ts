@@ -79,9 +79,10 @@ async function findBroker({ client, cluster, server }: ClusterAccess, { spec }: 
   });
 }
 
-/** The address that joined clusters use, when it names the same server; else the one of the kubeconfig. */
+/** The address that joined clusters use, which the record holds without scheme; else the one of the kubeconfig. */
 function brokerUrl({ server }: FoundBroker, { spec }: Submariner): string {
-  return spec.brokerK8sApiServer === '' ? server : `https://${spec.brokerK8sApiServer}`;
+  const recorded = spec.brokerK8sApiServer;
+  return recorded === '' || server.endsWith(`//${recorded}`) ? server : `https://${recorded}`;
 }
 
 function brokerInfo({ broker, token }: FoundBroker, server: string, psk: Buffer): BrokerInfo {

@@ -27,20 +27,22 @@ const RECORDED = 'Submariner object';
 /** What a joined cluster announces, with the sources that join recorded. */
 export function recordedNetwork(cluster: string, { metadata, spec, status }: Submariner): NetworkItem {
   const { annotations = {} } = metadata;
+  // Upstream's operator writes what it discovered into the status and leaves the spec empty.
+  const known = (name: 'serviceCIDR' | 'clusterCIDR' | 'globalCIDR'): string => spec[name] || (status?.[name] ?? '');
   return {
     cluster,
     joined: true,
     networkPlugin: status?.networkPlugin ?? annotations[ANNOTATIONS.plugin] ?? '',
-    serviceCIDRs: sourced(spec.serviceCIDR || status?.serviceCIDR, annotations[ANNOTATIONS.serviceSource]),
-    clusterCIDRs: sourced(spec.clusterCIDR || status?.clusterCIDR, annotations[ANNOTATIONS.podSource]),
-    globalCIDR: spec.globalCIDR ?? status?.globalCIDR ?? '',
+    serviceCIDRs: sourced(known('serviceCIDR'), annotations[ANNOTATIONS.serviceSource]),
+    clusterCIDRs: sourced(known('clusterCIDR'), annotations[ANNOTATIONS.podSource]),
+    globalCIDR: known('globalCIDR'),
     clustersetIPCIDR: '',
     problems: [],
   };
 }
 
-function sourced(list: string | undefined, source: string | undefined): readonly SourcedCidr[] {
-  const cidrs = (list ?? '').split(',').filter((cidr) => cidr !== '');
+function sourced(list: string, source: string | undefined): readonly SourcedCidr[] {
+  const cidrs = list.split(',').filter((cidr) => cidr !== '');
   return cidrs.map((cidr) => ({ cidr, source: source ?? RECORDED }));
 }
 
