@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs';
+import { runDaemon, type DaemonMain } from '../../src/runtime/process.ts';
+import { startApiServer, type ApiServerOptions } from '../../src/sandbox/apiserver/server.ts';
+import { runNode } from '../../src/sandbox/node/agent.ts';
+import type { NodeConfig } from '../../src/sandbox/node/config.ts';
+import { echoConfig, runEcho } from '../../src/sandbox/workloads/echo.ts';
+
+/** The processes of the netns tests: `apiserver FILE`, `node FILE`, `echo`. */
+const [what, file = ''] = process.argv.slice(2);
+const config = (): unknown => JSON.parse(readFileSync(file, 'utf8'));
+
+interface ApiServerConfig extends Omit<ApiServerOptions, 'tls'> {
+  readonly cert: string;
+  readonly key: string;
+}
+
+const programs: Readonly<Record<string, DaemonMain>> = {
+  apiserver: async (signal) => {
+    const { cert, key, ...rest } = config() as ApiServerConfig;
+    const tls = { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') };
+    const server = await startApiServer({ ...rest, tls });
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+    await server.close();
+  },
+  node: (signal, logger) => runNode(config() as NodeConfig, signal, logger),
+  echo: (signal, logger, env) => runEcho(echoConfig(env), signal, logger),
+};
+
+await runDaemon(programs[what ?? '']!);
