@@ -7,7 +7,7 @@ import type { Cluster, Endpoint, EndpointSpec, Gateway } from '../../src/api/typ
 import type { KubeObject } from '../../src/kube/client.ts';
 import type { Lease, Pod } from '../../src/kube/objects.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
-import { FakeCluster, NAMESPACE, World, startEngine, type RunningEngine } from './world.ts';
+import { FakeCluster, NAMESPACE, World, startEngine, type FakeNode, type RunningEngine } from './world.ts';
 
 let folder: string;
 let running: RunningEngine[];
@@ -156,5 +156,187 @@ describe('one gateway', () => {
     await world.until('a connection', () => cluster.gateway(node)?.status.connections.length === 1);
     await world.clock.advance(10_000);
     expect(node.changes.slice(before)).toEqual([]);
+  });
+});
+
+describe('two clusters and a broker', () => {
+  function pair(world: World) {
+    const first = west(world);
+    const cluster = new FakeCluster(world, 'east', '10.130.0.0/16', '100.66.0.0/16');
+    const node = world.addNode('east-1', '172.31.0.11', '10.130.1.1', path.join(folder, 'east-1'));
+    cluster.addNode(node);
+    return { world, first, second: { cluster, node } };
+  }
+  const connectionOf = ({ cluster, node }: { cluster: FakeCluster; node: FakeNode }) =>
+    cluster.gateway(node)?.status.connections[0];
+  const isConnected = (side: { cluster: FakeCluster; node: FakeNode }): boolean =>
+    connectionOf(side)?.status === 'connected' && connectionOf(side)?.latencyRTT !== undefined;
+
+  test('find each other, are connected, and say so with round-trip times', async () => {
+    const { world, first, second } = pair(new World());
+    for (const { cluster, node } of [first, second]) running.push(startEngine(world, cluster, node));
+    await world.until('both connected', () => isConnected(first) && isConnected(second));
+    expect(connectionOf(first)).toMatchObject({
+      statusMessage: '',
+      usingIP: '172.31.0.11',
+      usingNAT: false,
+      latencyRTT: { average: '1.5ms' },
+      endpoint: { cluster_id: 'east', hostname: 'east-1' },
+    });
+    expect(first.node.guardedCidrs).toEqual(['10.130.0.0/16', '100.66.0.0/16']);
+    const [mirrored] = first.cluster.kube
+      .all<Endpoint & KubeObject>(RESOURCES.endpoints)
+      .filter(({ spec }) => spec.cluster_id === 'east');
+    expect(mirrored!.metadata.labels).toEqual({ 'submariner-io/clusterID': 'east' });
+  });
+
+  test('the heartbeat goes on without news and takes the round-trip times along', async () => {
+    const { world, first, second } = pair(new World());
+    for (const { cluster, node } of [first, second]) running.push(startEngine(world, cluster, node));
+    await world.until('both connected', () => isConnected(first) && isConnected(second));
+    await world.clock.advance(10_000);
+    const stampsSeen = new Set<string>();
+    for (let step = 0; step < 60; step += 1) {
+      await world.clock.advance(500);
+      stampsSeen.add(first.cluster.gateway(first.node)!.metadata.annotations!['update-timestamp']!);
+    }
+    expect(stampsSeen.size).toBeGreaterThanOrEqual(6);
+    expect(stampsSeen.size).toBeLessThanOrEqual(8);
+  });
+
+  test('a dead remote gateway is an error within seconds, and connected again when it is back', async () => {
+    const { world, first, second } = pair(new World());
+    for (const { cluster, node } of [first, second]) running.push(startEngine(world, cluster, node));
+    await world.until('connected', () => isConnected(first));
+    world.dead.add(second.node.ip);
+    await world.until('an error', () => connectionOf(first)?.status === 'error', 8000);
+    world.dead.delete(second.node.ip);
+    await world.until('connected again', () => isConnected(first), 3000);
+  });
+
+  test('a broker that is away: cables and probes go on, it is said, and what changed is made up for', async () => {
+    const { world, first, second } = pair(new World());
+    for (const { cluster, node } of [first, second]) running.push(startEngine(world, cluster, node));
+    await world.until('both connected', () => isConnected(first) && isConnected(second));
+    world.broker.down = true;
+    const failure = (): string => first.cluster.gateway(first.node)?.status.statusFailure ?? '';
+    await world.until('it is said', () => failure().includes('is away'), 20_000);
+    await world.clock.advance(60_000);
+    expect(isConnected(first)).toBe(true);
+    expect(first.node.changes).toHaveLength(1);
+    world.broker.down = false;
+    await world.until('nothing to complain about', () => failure() === '', 60_000);
+    expect(first.node.changes).toHaveLength(1);
+  });
+
+  test('a broker that is away at the start does not keep the gateway from starting', async () => {
+    const { world, first } = pair(new World());
+    world.broker.down = true;
+    running.push(startEngine(world, first.cluster, first.node));
+    await world.until('active', () => first.cluster.gateway(first.node)?.status.haStatus === 'active', 5000);
+    await world.until('published', () => first.cluster.kube.all(RESOURCES.endpoints).length === 1, 5000);
+    world.broker.down = false;
+    await world.until('on the broker', () => world.broker.all(RESOURCES.endpoints).length === 1, 60_000);
+  });
+
+  test('an API server that is away: the gateway stays active and keeps its cables', async () => {
+    const { world, first, second } = pair(new World());
+    for (const { cluster, node } of [first, second]) running.push(startEngine(world, cluster, node));
+    await world.until('both connected', () => isConnected(first) && isConnected(second));
+    first.cluster.kube.down = true;
+    await world.clock.advance(120_000);
+    expect(first.node.cables).toHaveLength(1);
+    expect(first.node.changes).toHaveLength(1);
+    const before = first.cluster.gateway(first.node)!.metadata.resourceVersion;
+    first.cluster.kube.down = false;
+    await world.until(
+      'a new heartbeat',
+      () => first.cluster.gateway(first.node)!.metadata.resourceVersion !== before,
+      20_000,
+    );
+    expect(first.cluster.gateway(first.node)!.status.haStatus).toBe('active');
+    expect(first.node.changes).toHaveLength(1);
+  });
+
+  test('a remote cluster that leaves loses its cable and its guard', async () => {
+    const { world, first, second } = pair(new World());
+    for (const { cluster, node } of [first, second]) running.push(startEngine(world, cluster, node));
+    await world.until('both connected', () => isConnected(first) && isConnected(second));
+    await running.pop()!.stop();
+    for (const { metadata } of world.broker.all(RESOURCES.endpoints))
+      if (metadata.labels?.['submariner-io/clusterID'] === 'east')
+        world.broker.drop(RESOURCES.endpoints, metadata.name!, metadata.namespace);
+    await world.until('no cable', () => first.node.cables.length === 0 && first.node.guardedCidrs.length === 0);
+    await world.until('no connection', () => first.cluster.gateway(first.node)!.status.connections.length === 0);
+  });
+});
+
+describe('two gateways of one cluster', () => {
+  function standby(world: World) {
+    const { cluster, node } = west(world);
+    const other = world.addNode('west-2', '172.32.0.12', '10.131.2.1', path.join(folder, 'west-2'));
+    cluster.addNode(other);
+    return { cluster, node, other };
+  }
+  const role = (cluster: FakeCluster, node: FakeNode): string | undefined => cluster.gateway(node)?.status.haStatus;
+
+  test('one is active, the other passive without cables; a clean stop hands over at once', async () => {
+    const world = new World();
+    const { cluster, node, other } = standby(world);
+    cluster.kube.seed(RESOURCES.endpoints, localEndpoint(remoteSpec(), NAMESPACE));
+    const first = startEngine(world, cluster, node);
+    await world.until('active', () => role(cluster, node) === 'active');
+    running.push(startEngine(world, cluster, other));
+    await world.until('passive', () => role(cluster, other) === 'passive');
+    await world.until('a cable', () => node.cables.length === 1);
+    expect(other.cables).toEqual([]);
+    expect(cluster.gateway(other)!.status.connections).toEqual([]);
+    await first.stop();
+    await world.until('the other is active', () => role(cluster, other) === 'active', 1500);
+    await world.until('its cable', () => other.cables.length === 1, 5000);
+    const own = (): readonly string[] =>
+      cluster.kube
+        .all<Endpoint & KubeObject>(RESOURCES.endpoints)
+        .filter(({ spec }) => spec.cluster_id === 'west')
+        .map(({ spec }) => spec.hostname);
+    await world.until('only its Endpoint', () => own().join() === 'west-2');
+    expect(node.cables).toHaveLength(1);
+  });
+
+  test('a leader that comes back as second removes its cables, as the other is known to carry the traffic', async () => {
+    const world = new World();
+    const { cluster, node, other } = standby(world);
+    cluster.kube.seed(RESOURCES.endpoints, localEndpoint(remoteSpec(), NAMESPACE));
+    const first = startEngine(world, cluster, node);
+    await world.until('a cable', () => node.cables.length === 1);
+    running.push(startEngine(world, cluster, other));
+    await first.stop();
+    await world.until('the other has it', () => other.cables.length === 1);
+    running.push(startEngine(world, cluster, node));
+    await world.until('the old one has none', () => node.cables.length === 0 && node.guardedCidrs.length === 0);
+    expect(other.cables).toHaveLength(1);
+  });
+
+  test('the Gateway of a dead engine goes after 15 s, a living one stays', async () => {
+    const world = new World();
+    const { cluster, node, other } = standby(world);
+    for (const one of [node, other]) running.push(startEngine(world, cluster, one));
+    await world.until('both', () => role(cluster, node) !== undefined && role(cluster, other) !== undefined);
+    const dead: Gateway = {
+      ...cluster.gateway(node)!,
+      metadata: { name: 'west-9', namespace: NAMESPACE, annotations: { 'update-timestamp': '1' } },
+    };
+    cluster.kube.seed(RESOURCES.gateways, dead);
+    const names = (): string =>
+      cluster.kube
+        .all(RESOURCES.gateways)
+        .map(({ metadata }) => metadata.name)
+        .sort()
+        .join();
+    await world.clock.advance(14_000);
+    expect(names()).toBe('west-1,west-2,west-9');
+    await world.until('it is gone', () => names() === 'west-1,west-2', 10_000);
+    await world.clock.advance(30_000);
+    expect(names()).toBe('west-1,west-2');
   });
 });
