@@ -20,7 +20,7 @@ export interface UdpSocket {
 }
 
 function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
+  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
 }
 
 /** Binds a UDP/IPv4 port on all addresses (0 = any); rejects with ExpectedError when it is taken. */

@@ -328,10 +328,9 @@ describe('two gateways of one cluster', () => {
     };
     cluster.kube.seed(RESOURCES.gateways, dead);
     const names = (): string =>
-      cluster.kube
-        .all(RESOURCES.gateways)
-        .map(({ metadata }) => metadata.name)
-        .sort()
+      [...cluster.kube.all(RESOURCES.gateways)]
+        .map(({ metadata }) => metadata.name ?? '')
+        .sort((a, b) => a.localeCompare(b))
         .join();
     await world.clock.advance(14_000);
     expect(names()).toBe('west-1,west-2,west-9');
