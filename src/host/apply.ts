@@ -78,7 +78,7 @@ async function applyLink(runner: CommandRunner, step: Extract<PlanStep, { readon
 async function applySingle(runner: CommandRunner, step: PlanStep): Promise<void> {
   if ('link' in step) return applyLink(runner, step);
   if ('address' in step) {
-    const verb = step.action === 'addAddress' ? 'add' : 'del';
+    const verb = step.action === 'addAddress' ? 'replace' : 'del';
     await runner.run('ip', ['addr', verb, step.address.address, 'dev', step.address.link]);
   } else if (step.action === 'setSysctl') await setSysctl(runner, step.sysctl);
   return undefined;
@@ -95,6 +95,13 @@ function fdbWords(step: PlanStep): readonly string[] {
   if (!('neighbour' in step)) return [];
   const { mac, link, remote } = step.neighbour;
   return ['fdb', step.action === 'addNeighbour' ? 'append' : 'del', mac, 'dev', link, 'dst', remote];
+}
+
+/** What the tools say when something to be removed is gone already, e.g. together with its link. */
+const GONE = /No such process|No such file or directory|Cannot assign requested address|Cannot find device/;
+
+function isDone(step: PlanStep, reason: string | undefined): boolean {
+  return reason === undefined || (step.action.startsWith('remove') && GONE.test(reason));
 }
 
 /** Why each step of the group failed, undefined for those that were done. */
@@ -141,7 +148,7 @@ export async function applyPlan(runner: CommandRunner, plan: NetworkPlan, owners
     const outcomes = await applyGroup(runner, tried, ownership.protocol);
     tried.forEach((step, index) => {
       const reason = outcomes[index];
-      if (reason === undefined) return;
+      if (reason === undefined || isDone(step, reason)) return;
       failures.push({ step: describeStep(step).join('; '), reason });
       if ('link' in step) broken.add(step.link.name);
     });

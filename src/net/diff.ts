@@ -123,20 +123,18 @@ interface AddressDifference {
 }
 
 /**
- * A new address goes in before the old one goes out, except inside one subnet: there the kernel would drop the new,
- * secondary one together with the old.
+ * A new address goes in before the old one goes out, except inside one subnet: there the kernel drops the secondary
+ * addresses together with the primary one, so the old goes out first and all wanted ones of the subnet are set again.
  */
 function diffAddresses(wanted: readonly AddressState[], observed: readonly AddressState[]): AddressDifference {
   const { added, removed } = diffByText(wanted, observed, addressText);
-  const clashes = (old: AddressState): boolean =>
-    added.some((item) => item.link === old.link && cidrsOverlap(item.address, old.address));
-  const early = removed.filter(clashes);
-  const late = removed.filter((item) => !clashes(item));
+  const meets = (a: AddressState, b: AddressState): boolean => a.link === b.link && cidrsOverlap(a.address, b.address);
+  const early = removed.filter((old) => wanted.some((item) => meets(item, old)));
+  const set = wanted.filter((item) => added.includes(item) || early.some((old) => meets(item, old)));
   const remove = (address: AddressState): PlanStep => ({ action: 'removeAddress', address });
-  const add = (address: AddressState): PlanStep => ({ action: 'addAddress', address });
   return {
-    first: [...early.map(remove), ...added.map(add)],
-    last: late.map(remove),
+    first: [...early.map(remove), ...set.map((address): PlanStep => ({ action: 'addAddress', address }))],
+    last: removed.filter((item) => !early.includes(item)).map(remove),
     disturbed: new Set(early.map((item) => item.link)),
   };
 }
@@ -157,21 +155,23 @@ function diffSysctls(
 function diffRoutes(
   wanted: readonly RouteState[],
   observed: readonly RouteState[],
+  emptied: ReadonlySet<string>,
   disturbed: ReadonlySet<string>,
 ): { readonly first: readonly PlanStep[]; readonly last: readonly PlanStep[] } {
+  const mayBeGone = (route: RouteState): boolean => emptied.has(route.link ?? '') || disturbed.has(route.link ?? '');
   const wants = new Map(wanted.map((route) => [routeKey(route), route]));
   const seen = new Map<string, RouteState>();
   const last: PlanStep[] = [];
   for (const route of observed) {
     const key = routeKey(route);
-    if (!wants.has(key) || seen.has(key)) last.push({ action: 'removeRoute', route });
-    else seen.set(key, route);
+    if (wants.has(key) && !seen.has(key)) seen.set(key, route);
+    else if (!emptied.has(route.link ?? '')) last.push({ action: 'removeRoute', route });
   }
   const first: PlanStep[] = [];
   for (const [key, route] of wants) {
     const old = seen.get(key);
     if (old === undefined) first.push({ action: 'addRoute', route });
-    else if (!sameRoute(route, old) || disturbed.has(old.link ?? '')) first.push({ action: 'replaceRoute', route });
+    else if (!sameRoute(route, old) || mayBeGone(old)) first.push({ action: 'replaceRoute', route });
   }
   return { first, last };
 }
@@ -187,7 +187,7 @@ export function diffNetwork(desired: NetworkState, observed: NetworkState): Netw
   const addresses = diffAddresses(desired.addresses, observed.addresses.filter(stays));
   const fdb = diffByText(desired.neighbours, observed.neighbours.filter(stays), neighbourText);
   const rules = diffByText(desired.rules, observed.rules, ruleText);
-  const routes = diffRoutes(desired.routes, observed.routes, new Set([...links.emptied, ...addresses.disturbed]));
+  const routes = diffRoutes(desired.routes, observed.routes, links.emptied, addresses.disturbed);
   return [
     ...links.first,
     ...addresses.first,

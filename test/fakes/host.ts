@@ -262,9 +262,9 @@ export class FakeHost implements CommandRunner {
     const [address = '', , name = ''] = rest;
     const link = this.#link(name);
     const index = link.addresses.indexOf(address);
-    if (verb === 'add') {
-      if (index >= 0) throw new ToolError('RTNETLINK answers: File exists');
-      link.addresses.push(address);
+    if (verb === 'add' || verb === 'replace') {
+      if (index >= 0 && verb === 'add') throw new ToolError('RTNETLINK answers: File exists');
+      if (index < 0) link.addresses.push(address);
       return '';
     }
     if (index < 0) throw new ToolError('RTNETLINK answers: Cannot assign requested address');

@@ -55,7 +55,7 @@ async function plan(at: Stage): Promise<readonly string[]> {
 
 /** Whether the command only reads. */
 function reads(file: string, args: readonly string[]): boolean {
-  return /\b(show|list)\b/.test(args.join(' ')) || (file === 'sysctl' && !args.includes('-w'));
+  return args.includes('-j') || args.includes('list') || (file === 'sysctl' && !args.includes('-w'));
 }
 
 /** Fails the n-th command that changes something; nothing of it happens. */

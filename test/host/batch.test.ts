@@ -1,0 +1,72 @@
+import { describe, expect, test } from '@jest/globals';
+import { answerOf, readBatch, runBatch } from '../../src/host/batch.ts';
+import { CommandError, type CommandRunner, type RunResult } from '../../src/host/command.ts';
+
+function runner(result: RunResult): CommandRunner {
+  return {
+    run: async (file, args, options) => {
+      await Promise.resolve();
+      if ((options?.okExitCodes ?? [0]).includes(result.exitCode)) return result;
+      throw new CommandError(file, args, result);
+    },
+  };
+}
+
+const LINES = [
+  ['route', 'add', 'a'],
+  ['route', 'add', 'b'],
+  ['route', 'add', 'c'],
+];
+
+describe('a batch of changes', () => {
+  test('tells which lines failed and why', async () => {
+    const stderr = 'RTNETLINK answers: File exists\nCommand failed -:1\nCannot find device "x"\nCommand failed -:3\n';
+    expect(await runBatch(runner({ exitCode: 1, stdout: '', stderr }), 'ip', LINES)).toEqual([
+      'RTNETLINK answers: File exists',
+      undefined,
+      'Cannot find device "x"',
+    ]);
+  });
+
+  test('that broke off counts as failed from there, and what had failed keeps its reason', async () => {
+    const stderr =
+      'RTNETLINK answers: File exists\nCommand failed -:1\nError: any valid prefix is expected rather than "b".\n';
+    const outcome = await runBatch(runner({ exitCode: 1, stdout: '', stderr }), 'ip', LINES);
+    expect(outcome[0]).toBe('RTNETLINK answers: File exists');
+    expect(outcome.slice(1).every((reason) => reason?.includes('any valid prefix'))).toBe(true);
+  });
+
+  test('that could not run at all failed as a whole', async () => {
+    expect(await runBatch(runner({ exitCode: 127, stdout: '', stderr: '' }), 'ip', LINES)).toEqual(
+      Array(3).fill('ip -force -batch -: failed (exit code 127)'),
+    );
+  });
+});
+
+describe('a batch of questions', () => {
+  const stderr = 'Error: ipv4: FIB table does not exist.\nDump terminated\nCommand failed -:2\n';
+  const ask = (stdout: string, more = stderr): ReturnType<typeof readBatch> =>
+    readBatch(runner({ exitCode: 1, stdout, stderr: more }), LINES);
+
+  test.each([
+    ['nothing', '[{"a":1}]\n[]\n'],
+    ['a lone bracket before the next answer', '[{"a":1}]\n[[]\n'],
+  ])('matches answers and failures when a failure prints %s', async (_name, stdout) => {
+    expect(await ask(stdout)).toEqual([
+      { output: '[{"a":1}]' },
+      { failure: 'Error: ipv4: FIB table does not exist.' },
+      { output: '[]' },
+    ]);
+  });
+
+  test('refuses what cannot be matched', async () => {
+    await expect(ask('[]\n')).rejects.toThrow(CommandError);
+    await expect(ask('[]\n[]\n[]\n[]\n', '')).rejects.toThrow(CommandError);
+  });
+
+  test('a failure is an error unless it means that there is nothing', () => {
+    expect(answerOf({ failure: 'no such thing' }, 'x', /no such/)).toBe('');
+    expect(() => answerOf({ failure: 'out of memory' }, 'rule show', /no such/)).toThrow('ip rule show: out of memory');
+    expect(answerOf({ output: '[]' }, 'x')).toBe('[]');
+  });
+});
