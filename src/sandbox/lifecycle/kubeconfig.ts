@@ -12,16 +12,21 @@ export interface ClusterAccess {
 
 /**
  * A kubeconfig with one context a cluster, named like it; the first is current. The servers are named by their addresses
- * inside the sandbox and reached through its proxy on loopback.
+ * inside the sandbox and reached through its proxy on loopback. `neighbours` are named without credentials, so that
+ * subctl knows the way to a broker among them.
  */
-export function renderKubeconfig(clusters: readonly ClusterAccess[], proxyPort: number): string {
+export function renderKubeconfig(
+  clusters: readonly ClusterAccess[],
+  proxyPort: number,
+  neighbours: readonly ClusterAccess[] = [],
+): string {
   const proxy = `http://127.0.0.1:${proxyPort}`;
   return stringify(
     {
       apiVersion: 'v1',
       kind: 'Config',
       'current-context': clusters[0]?.name ?? '',
-      clusters: clusters.map(({ name, server, ca }) => ({
+      clusters: [...clusters, ...neighbours].map(({ name, server, ca }) => ({
         name,
         cluster: { server, 'proxy-url': proxy, 'certificate-authority-data': Buffer.from(ca).toString('base64') },
       })),

@@ -71,7 +71,8 @@ function writeKubeconfigs(tools: SandboxTools, plan: SandboxPlan, proxyPort: num
   }));
   writeFileAtomically(tools.files.kubeconfig, renderKubeconfig(clusters, proxyPort));
   for (const cluster of clusters) {
-    writeFileAtomically(tools.files.clusterKubeconfig(cluster.name), renderKubeconfig([cluster], proxyPort));
+    const others = clusters.filter((other) => other !== cluster);
+    writeFileAtomically(tools.files.clusterKubeconfig(cluster.name), renderKubeconfig([cluster], proxyPort, others));
   }
 }
 

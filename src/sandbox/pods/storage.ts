@@ -67,7 +67,10 @@ export function containerMounts(nodeDir: string, pod: Pod, container: Container)
     if (volume === undefined) {
       throw new ContainerProblem('CreateContainerConfigError', `there is no volume "${mount.name}" to mount`);
     }
-    const source = path.join(sourceOf(nodeDir, pod, volume), path.normalize(`/${mount.subPath ?? ''}`));
+    // A file with a slash at the end would not be found.
+    const source = path
+      .join(sourceOf(nodeDir, pod, volume), path.normalize(`/${mount.subPath ?? ''}`))
+      .replace(/(?<=.)\/$/, '');
     const target = path.normalize(mount.mountPath);
     if (source === target && isOfMachine(source)) return [];
     const relative = path.relative(nodeDir, source);
