@@ -6,6 +6,8 @@ import { KubeApiError, KubeConnectionError, type KubeAttempt, type KubeStatus } 
 export interface ServerOptions {
   readonly server: string;
   readonly ca?: string | undefined;
+  /** When the server's certificate is not of `ca`, try the system's CAs, as upstream does for the broker. */
+  readonly alsoSystemCas?: boolean | undefined;
   readonly clientCert?: string | undefined;
   readonly clientKey?: string | undefined;
   readonly insecure?: boolean | undefined;

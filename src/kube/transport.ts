@@ -4,7 +4,13 @@ import { Backoff } from '../runtime/backoff.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import { ExpectedError } from '../runtime/errors.ts';
 import type { Credentials } from './credentials.ts';
-import { KubeApiError, isUnauthorized, type KubeAttempt } from './errors.ts';
+import {
+  KubeApiError,
+  KubeConnectionError,
+  isUnauthorized,
+  isUntrustedCertificate,
+  type KubeAttempt,
+} from './errors.ts';
 import {
   StaleConnectionError,
   attemptOf,
@@ -40,12 +46,17 @@ export function createTransport(options: TransportOptions, credentials: Credenti
   const shortLived = connectionPool(options, 16);
   const streams = connectionPool(options, Number.POSITIVE_INFINITY);
   const clock = options.clock ?? systemClock;
+  let trusted: ServerOptions = options;
   const open = async (call: HttpCall): Promise<IncomingMessage> => {
     const mayRetry = retryPolicy(call, credentials, clock);
     for (;;) {
       try {
-        return await exchange(options, call.stream === true ? streams : shortLived, await credentials.headers(), call);
+        return await exchange(trusted, call.stream === true ? streams : shortLived, await credentials.headers(), call);
       } catch (error) {
+        if (isUntrusted(error) && options.alsoSystemCas === true && trusted.ca !== undefined) {
+          trusted = { ...options, ca: undefined };
+          continue;
+        }
         if (!(await mayRetry(error))) throw error;
         if (call.signal?.aborted === true) throw reasonOf(call.signal);
       }
@@ -73,6 +84,10 @@ export function connectionPool(options: Pick<ServerOptions, 'server' | 'proxyUrl
   const proxyEnv = proxyUrl === undefined ? {} : { proxyEnv: { HTTPS_PROXY: proxyUrl, HTTP_PROXY: proxyUrl } };
   const settings = { keepAlive: true, keepAliveMsecs: 15_000, maxSockets, scheduling: 'lifo' as const, ...proxyEnv };
   return new URL(options.server).protocol === 'https:' ? new HttpsAgent(settings) : new HttpAgent(settings);
+}
+
+function isUntrusted(error: unknown): boolean {
+  return error instanceof KubeConnectionError && isUntrustedCertificate(error.cause);
 }
 
 /** Says after a failure whether to send the call again, having waited as long as the server asked for. */

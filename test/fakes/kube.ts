@@ -235,7 +235,7 @@ export class FakeKube implements KubeClient {
     const stored = this.#objects.get(keyOf(type, namespace, object.metadata.name ?? ''));
     const wanted = { ...object } as Record<string, unknown>;
     if (stored === undefined) {
-      const { object: fresh, owners } = applyFields({}, new Map(), options.fieldManager, wanted, true);
+      const { object: fresh, owners } = applyFields({}, new Map(), applier(options), wanted, true);
       const complete = {
         ...fresh,
         metadata: { ...(fresh['metadata'] as object), name: object.metadata.name },
@@ -250,7 +250,7 @@ export class FakeKube implements KubeClient {
     } = applyFields(
       stored.object as unknown as Record<string, unknown>,
       stored.owners,
-      options.fieldManager,
+      applier(options),
       wanted,
       options.force === true,
     );
@@ -367,7 +367,7 @@ export class FakeKube implements KubeClient {
     };
     const stored = !seeding && WITH_STATUS.has(type.plural) ? omitStatus(complete) : complete;
     if (options.dryRun === true) return structuredClone(stored) as T;
-    const manager = options.fieldManager ?? 'unknown';
+    const manager = updater(options);
     const entry = { object: stored, owners: owners ?? ownersAfterUpdate(undefined, { ...stored }, new Map(), manager) };
     return this.#put(type, entry, undefined) as T;
   }
@@ -393,16 +393,9 @@ export class FakeKube implements KubeClient {
       kind: before.kind,
       metadata: { ...body.metadata, ...fixed },
     });
-    const nextOwners =
-      owners ?? ownersAfterUpdate({ ...before }, { ...after }, stored.owners, options.fieldManager ?? 'unknown');
+    const nextOwners = owners ?? ownersAfterUpdate({ ...before }, { ...after }, stored.owners, updater(options));
     if (options.dryRun === true) return structuredClone(after);
-    if (same(before, after)) {
-      this.#objects.set(keyOf(type, before.metadata.namespace, before.metadata.name ?? ''), {
-        object: before,
-        owners: nextOwners,
-      });
-      return structuredClone(before);
-    }
+    if (same(before, after) && same(ownership(stored.owners), ownership(nextOwners))) return structuredClone(before);
     const entry = { object: specChanged(before, after) ? bumped(after) : after, owners: nextOwners };
     if (deletionTimestamp !== undefined && (after.metadata.finalizers ?? []).length === 0)
       return this.#remove(type, entry);
@@ -509,6 +502,19 @@ function same(a: unknown, b: unknown): boolean {
   return JSON.stringify(canonical(a)) === JSON.stringify(canonical(b));
 }
 
+/** Managers are told apart by name and by whether they apply, as in managedFields. */
+function applier({ fieldManager }: ApplyOptions): string {
+  return `${fieldManager} Apply`;
+}
+
+function updater({ fieldManager = 'unknown' }: WriteOptions): string {
+  return `${fieldManager} Update`;
+}
+
+function ownership(owners: Owners): unknown {
+  return Object.fromEntries([...owners].map(([path, managers]) => [path, [...managers].sort()]));
+}
+
 function canonical(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(canonical);
   if (typeof value !== 'object' || value === null) return value;
@@ -540,7 +546,11 @@ function apiError(code: number, reason: string, message: string, type: ResourceT
 
 function applyConflict(conflicts: ReadonlyMap<string, readonly string[]>, type: ResourceType): KubeApiError {
   const causes = [...conflicts].flatMap(([manager, fields]) =>
-    fields.map((field) => ({ reason: 'FieldManagerConflict', message: `conflict with "${manager}"`, field })),
+    fields.map((field) => ({
+      reason: 'FieldManagerConflict',
+      message: `conflict with "${manager.replace(/ (?:Apply|Update)$/, '')}"`,
+      field,
+    })),
   );
   const message = `Apply failed with ${causes.length} conflict${causes.length === 1 ? '' : 's'}: ${causes.map((cause) => `${cause.message}: ${cause.field}`).join('\n')}`;
   const attempt = { server: 'https://fake', method: 'PATCH', path: resourcePath(type) };

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import { getCACertificates, setDefaultCACertificates, type TLSSocket } from 'node:tls';
 import { KubeConnectionError } from '../../src/kube/errors.ts';
 import { createHttpsClient, type HttpsClientOptions } from '../../src/kube/httpsclient.ts';
 
@@ -50,6 +50,15 @@ describe('TLS', () => {
     const server = await tlsServer();
     const identity = { clientCert: pem('client.pem'), clientKey: pem('client.key') };
     expect(await ask({ server, ca: pem('ca.pem'), ...identity })).toEqual({ client: 'client' });
+  });
+
+  test('the system’s CAs are tried too when asked for, and only then', async () => {
+    const server = await tlsServer();
+    const before = getCACertificates('default');
+    setDefaultCACertificates([...before, pem('ca.pem')]);
+    cleanups.push(() => setDefaultCACertificates(before));
+    expect(await ask({ server, ca: pem('other-ca.pem'), alsoSystemCas: true })).toEqual({});
+    await expect(ask({ server, ca: pem('other-ca.pem') })).rejects.toThrow('not signed by a CA we trust');
   });
 
   test('another CA, no CA and another name are refused with the reason', async () => {
