@@ -72,7 +72,7 @@ export async function applyObjects(
 }
 
 /** `Kind namespace/name`, for messages. */
-export function describeObject(object: KubeObject): string {
+function describeObject(object: KubeObject): string {
   const { namespace, name = '' } = object.metadata;
   return `${object.kind ?? 'object'} ${namespace === undefined ? name : `${namespace}/${name}`}`;
 }

@@ -88,11 +88,6 @@ export function isExpired(error: unknown): boolean {
   return error instanceof KubeApiError && (error.code === 410 || error.reason === 'Expired');
 }
 
-/** True when nothing answered, or no API server. */
-export function isUnreachable(error: unknown): boolean {
-  return error instanceof KubeConnectionError;
-}
-
 function hintOption(hint: string | undefined): { readonly hint?: string } {
   return hint === undefined ? {} : { hint };
 }

@@ -36,7 +36,7 @@ function parseEvent<T extends KubeObject>(line: string): WatchEvent<T> {
 }
 
 /** Lines of a text stream, without their line feeds; text after the last line feed counts as a line of its own. */
-export async function* splitLines(chunks: AsyncIterable<string>): AsyncGenerator<string> {
+async function* splitLines(chunks: AsyncIterable<string>): AsyncGenerator<string> {
   let rest: string[] = [];
   for await (const chunk of chunks) {
     let start = 0;
