@@ -14,7 +14,7 @@ import { renderTable, type Column } from '../output.ts';
 import { requireRoot, sandboxTools } from '../sandbox/tools.ts';
 import { describeTrouble, observeCluster } from './observe.ts';
 import type { DemoFlags } from './register.ts';
-import { judge, parseProbeOutput, planTraffic, type Crossing, type TrafficRow } from './traffic.ts';
+import { judge, parseProbeOutput, planTraffic, uncoveredPlaces, type Crossing, type TrafficRow } from './traffic.ts';
 
 const CLI_TIMEOUT_MS = 180_000;
 const PROBE_TIMEOUT_MS = 5000;
@@ -102,6 +102,8 @@ async function proveTraffic(demo: Demo, a: ClusterPlan, b: ClusterPlan): Promise
   const { run, tools } = demo;
   const rows = await run.reporter.step('Traffic: pods, Services and nodes, both directions', async () => {
     const [from, to] = await Promise.all([observeCluster(tools, a), observeCluster(tools, b)]);
+    const holes = [...uncoveredPlaces(from), ...uncoveredPlaces(to)];
+    if (holes.length > 0) throw new ExpectedError(`the traffic cannot be proven: ${holes.join('; ')}`);
     const bySource = Map.groupBy(planTraffic(from, to), ({ source }) => `${source.cluster} ${source.target}`);
     const rows: TrafficRow[] = [];
     for (const crossings of bySource.values()) rows.push(...(await runCrossings(demo, crossings)));

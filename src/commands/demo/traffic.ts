@@ -99,6 +99,14 @@ function destinationsOf(cluster: ClusterPlace, fromPod: boolean): readonly Omit<
   return fromPod ? [...pods, service] : pods;
 }
 
+/** Kinds of nodes of a cluster on which no pod echo runs, so that the table would have a hole; [] when there is none. */
+export function uncoveredPlaces(cluster: ClusterPlace): readonly string[] {
+  return [false, true]
+    .filter((gateway) => cluster.nodes.some((node) => node.gateway === gateway))
+    .filter((gateway) => podOn(cluster, gateway, cluster.echo) === undefined)
+    .map((gateway) => `no pod echo runs on a ${role(gateway)} node of ${cluster.name}`);
+}
+
 /**
  * Everything that has to work between two clusters, each direction: pod to pod, pod to Service, node to pod, from gateway
  * and non-gateway nodes.

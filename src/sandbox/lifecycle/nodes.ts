@@ -40,7 +40,7 @@ export async function startNode(
   started(role, await startProgram(tools, 'node', role, node.namespace));
 }
 
-/** Waits until the API server calls a node ready. */
+/** Waits until the API server calls a node ready and pods may be placed on it. */
 export async function waitForNode(
   tools: SandboxTools,
   cluster: ClusterPlan,
@@ -54,7 +54,8 @@ export async function waitForNode(
   try {
     await waitFor(tools, { what: `node ${node.name}`, timeoutMs: READY_MS, ...process }, async () => {
       const found = await client.find<Node>(RESOURCES.nodes, node.name);
-      return conditionOf(found?.status?.conditions, 'Ready')?.status === 'True' ? true : undefined;
+      const ready = conditionOf(found?.status?.conditions, 'Ready')?.status === 'True';
+      return ready && (found?.spec?.taints ?? []).length === 0 ? true : undefined;
     });
   } finally {
     client.close();

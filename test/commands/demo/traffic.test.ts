@@ -1,5 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import { judge, parseProbeOutput, planTraffic, type ClusterPlace } from '../../../src/commands/demo/traffic.ts';
+import {
+  judge,
+  parseProbeOutput,
+  planTraffic,
+  uncoveredPlaces,
+  type ClusterPlace,
+} from '../../../src/commands/demo/traffic.ts';
 
 function cluster(name: string, number: number): ClusterPlace {
   const nodes = [1, 2, 3].map((index) => ({
@@ -76,6 +82,15 @@ describe('traffic table', () => {
     };
     expect(planTraffic(only, only).every(({ source }) => source.label.includes('(gateway)'))).toBe(true);
     expect(planTraffic(only, only)).toHaveLength(6);
+  });
+
+  test('a hole in the table is named', () => {
+    const whole = cluster('east', 130);
+    expect(uncoveredPlaces(whole)).toEqual([]);
+    expect(uncoveredPlaces({ ...whole, echo: whole.echo.slice(1) })).toEqual([
+      'no pod echo runs on a gateway node of east',
+    ]);
+    expect(uncoveredPlaces({ ...whole, echo: [] })).toHaveLength(2);
   });
 
   test('reads the lines of the probe and nothing else', () => {
