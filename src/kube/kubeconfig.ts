@@ -57,11 +57,6 @@ export function loadKubeContexts(options: KubeconfigOptions): KubeContexts {
   });
 }
 
-/** A client for a context, by default that of --context or the current one. Rejects with ExpectedError; the caller closes it. */
-export async function clientForContext(options: KubeconfigOptions, name?: string): Promise<KubeClient> {
-  return loadKubeContexts(options).client(name);
-}
-
 const NO_DATA: KubeconfigData = {
   clusters: new Map(),
   users: new Map(),
