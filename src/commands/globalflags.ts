@@ -66,14 +66,22 @@ function connectionOptions(): readonly Option[] {
   ].map((option) => option.helpGroup(CONNECTION_GROUP));
 }
 
+/** Made once: two dozen flags for each of thirty commands would be felt at every start. */
+const SHARED: readonly Option[] = [...mainOptions(), ...connectionOptions().map((option) => option.hideHelp())];
+
 /** Adds the global flags to a command; flags it defines itself under the same name are left alone. */
-export function addGlobalFlags(command: Command, options: { readonly showConnection?: boolean } = {}): Command {
-  const add = (option: Option): void => {
-    const taken = command.options.some(({ long, short }) => long === option.long || (short && short === option.short));
-    if (!taken) command.addOption(option);
-  };
-  mainOptions().forEach(add);
-  for (const option of connectionOptions()) add(options.showConnection === true ? option : option.hideHelp());
+export function addGlobalFlags(command: Command): Command {
+  const taken = new Set(command.options.flatMap(({ long, short }) => [long, short]));
+  for (const option of SHARED) {
+    const isTaken = taken.has(option.long) || (option.short !== undefined && taken.has(option.short));
+    if (!isTaken) command.addOption(option);
+  }
+  return command;
+}
+
+/** Adds all global flags so that its help shows them, for `subctl options`. */
+export function addShownGlobalFlags(command: Command): Command {
+  for (const option of [...mainOptions(), ...connectionOptions()]) command.addOption(option);
   return command;
 }
 

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { addCommand, GROUPS } from './command.ts';
 import type { CommandContext } from './context.ts';
-import { addGlobalFlags } from './globalflags.ts';
+import { addShownGlobalFlags } from './globalflags.ts';
 
 /** `subctl options`: the flags every command takes. */
 export function registerOptions(program: Command, context: CommandContext): void {
@@ -11,7 +11,7 @@ export function registerOptions(program: Command, context: CommandContext): void
     group: GROUPS.other,
     examples: [{ what: 'List them', command: 'subctl options' }],
     run: async (run) => {
-      const listed = addGlobalFlags(new Command('subctl COMMAND').helpOption(false), { showConnection: true });
+      const listed = addShownGlobalFlags(new Command('subctl COMMAND').helpOption(false));
       run.print(listed.helpInformation());
     },
   });
