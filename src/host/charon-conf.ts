@@ -66,6 +66,7 @@ export function renderCharonConf(settings: CharonSettings): string {
     `      path = ${logFile}`,
     '      default = 1',
     '      append = no',
+    '      ike_name = yes',
     '      flush_line = yes',
     '      time_format = %Y-%m-%dT%H:%M:%S',
     '    }',

@@ -3,8 +3,9 @@ import path from 'node:path';
 import { ExpectedError, messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { CHARON_TABLE, OWN_MARK, renderCharonConf } from './charon-conf.ts';
+import { lastTroubles } from './charon-trouble.ts';
 import type { CommandRunner } from './command.ts';
-import { daemonOutput, findDaemon, startDaemon, stopDaemon, waitFor } from './daemon.ts';
+import { daemonOutput, findDaemon, readTail, startDaemon, stopDaemon, waitFor } from './daemon.ts';
 import { probeKernelEsp, type EspSupport } from './esp.ts';
 import { takenPort } from './port-owner.ts';
 import { connectVici, type ViciClient } from './vici/client.ts';
@@ -79,6 +80,11 @@ export class Charon {
     } catch {
       return undefined;
     }
+  }
+
+  /** Why connections are not up, by name, as far as charon's log of late says. */
+  troubles(): ReadonlyMap<string, string> {
+    return lastTroubles(readTail(this.#file('charon.log')));
   }
 
   /** Lets go of the connection; charon goes on. */

@@ -3,9 +3,11 @@ import {
   accessSync,
   closeSync,
   constants,
+  fstatSync,
   mkdirSync,
   openSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -119,14 +121,29 @@ export async function startDaemon(spec: DaemonSpec): Promise<DaemonRecord> {
   }
 }
 
-/** The last lines the daemon printed, on one line. */
-export function daemonOutput(folder: string, file = 'daemon.out', lines = 5): string {
+const TAIL_BYTES = 64 * 1024;
+
+/** The end of a text file, 64 KiB at most, beginning with a whole line; empty when it cannot be read. */
+export function readTail(file: string): string {
+  let descriptor: number | undefined;
   try {
-    const text = readFileSync(path.join(folder, file), 'utf8').trim();
-    return text.split('\n').slice(-lines).join(' | ');
+    descriptor = openSync(file, 'r');
+    const { size } = fstatSync(descriptor);
+    const start = Math.max(0, size - TAIL_BYTES);
+    const bytes = Buffer.alloc(size - start);
+    const length = readSync(descriptor, bytes, 0, bytes.length, start);
+    const text = bytes.toString('utf8', 0, length);
+    return start === 0 ? text : text.slice(text.indexOf('\n') + 1);
   } catch {
     return '';
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
   }
+}
+
+/** The last lines the daemon printed, on one line. */
+export function daemonOutput(folder: string, file = 'daemon.out', lines = 5): string {
+  return readTail(path.join(folder, file)).trim().split('\n').slice(-lines).join(' | ');
 }
 
 /** Resolves to true as soon as `condition` holds, to false when it does not in time. */

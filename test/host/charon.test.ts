@@ -3,9 +3,18 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { renderCharonConf } from '../../src/host/charon-conf.ts';
+import { lastTroubles } from '../../src/host/charon-trouble.ts';
 import { startProblem } from '../../src/host/charon.ts';
 import { CommandError, type CommandRunner } from '../../src/host/command.ts';
-import { daemonOutput, findDaemon, findProgram, startDaemon, stopDaemon, waitFor } from '../../src/host/daemon.ts';
+import {
+  daemonOutput,
+  findDaemon,
+  findProgram,
+  readTail,
+  startDaemon,
+  stopDaemon,
+  waitFor,
+} from '../../src/host/daemon.ts';
 import { probeKernelEsp } from '../../src/host/esp.ts';
 
 describe('strongswan.conf', () => {
@@ -42,6 +51,21 @@ test.each([
 ])('a log with %p', (log, problem) => {
   if (problem === undefined) expect(startProblem(log)).toBeUndefined();
   else expect(startProblem(log)).toMatch(problem);
+});
+
+test('troubles are told by connection, and forgotten when it is established', () => {
+  const log = [
+    '2026-01-01T00:00:00 15[IKE] <a|1> initiating IKE_SA a[1] to 198.18.0.2',
+    '2026-01-01T00:00:00 03[IKE] <a|1> received AUTHENTICATION_FAILED notify error',
+    '2026-01-01T00:00:01 03[IKE] <b|2> retransmit 1 of request with message ID 0',
+    '2026-01-01T00:00:01 13[IKE] <1> no IKE config found for 198.18.0.2...198.18.0.1, sending NO_PROPOSAL_CHOSEN',
+    '2026-01-01T00:00:02 03[IKE] <c|3> received NO_PROPOSAL_CHOSEN notify error',
+    '2026-01-01T00:00:03 03[IKE] <c|4> IKE_SA c[4] established between 198.18.0.1[198.18.0.1]...198.18.0.2[198.18.0.2]',
+  ].join('\n');
+  expect([...lastTroubles(log)]).toEqual([
+    ['a', 'authentication failed: the pre-shared keys of the clusters differ'],
+    ['b', 'the peer does not answer'],
+  ]);
 });
 
 describe('kernel ESP', () => {
@@ -120,5 +144,15 @@ describe('daemons', () => {
     );
     expect(findProgram('no-such-program')).toBeUndefined();
     expect(findProgram('sh')).toMatch(/\/sh$/);
+  });
+
+  test('the end of a long file begins with a whole line', () => {
+    const file = path.join(folder, 'long');
+    writeFileSync(file, Array.from({ length: 20_000 }, (_, index) => `line ${index}\n`).join(''));
+    const tail = readTail(file);
+    expect(tail).toMatch(/^line \d+\n/);
+    expect(tail.endsWith('line 19999\n')).toBe(true);
+    expect(tail.length).toBeLessThanOrEqual(64 * 1024);
+    expect(readTail(path.join(folder, 'missing'))).toBe('');
   });
 });

@@ -94,6 +94,7 @@ function describeCable(
   name: string,
   children: readonly LoadedConnection['children'][number][],
   sas: readonly ObservedIke[],
+  troubles: ReadonlyMap<string, string>,
 ): ObservedCable {
   const names = new Set(children.map((child) => child.name));
   const found = sas.flatMap((ike) => ike.children).filter((child) => names.has(child.name));
@@ -103,8 +104,9 @@ function describeCable(
   const sum = (key: 'bytesIn' | 'bytesOut'): number => found.reduce((total, child) => total + child[key], 0);
   if (up.length === 0) {
     const own = sas.filter((ike) => ike.connection === name || names.has(ike.connection));
-    const message = own.length === 0 ? 'no IKE SA with the peer' : `IKE SA ${own.map((ike) => ike.state).join(', ')}`;
-    return { cableName: name, status: 'connecting', message };
+    const state = own.length === 0 ? 'no IKE SA with the peer' : `IKE SA ${own.map((ike) => ike.state).join(', ')}`;
+    const trouble = [name, ...names].map((connection) => troubles.get(connection)).find((text) => text !== undefined);
+    return { cableName: name, status: 'connecting', message: trouble === undefined ? state : `${state}; ${trouble}` };
   }
   const pairs = `${children.length - missing.length} of ${children.length} pairs of CIDRs`;
   const absent = missing.map((child) => `${child.localTs} - ${child.remoteTs}`).join(', ');
@@ -117,15 +119,19 @@ function describeCable(
   };
 }
 
-/** The cables charon knows of: connected when at least one pair of CIDRs has its SAs. */
+/**
+ * The cables charon knows of: connected when at least one pair of CIDRs has its SAs. `troubles` says, by connection,
+ * why there is none.
+ */
 export function observedCables(
   connections: readonly LoadedConnection[],
   sas: readonly ObservedIke[],
+  troubles: ReadonlyMap<string, string> = new Map(),
 ): readonly ObservedCable[] {
   const byCable = new Map<string, LoadedConnection['children'][number][]>();
   for (const child of connections.flatMap((connection) => connection.children)) {
     const cable = cableOfChild(child.name) ?? child.name;
     byCable.set(cable, [...(byCable.get(cable) ?? []), child]);
   }
-  return [...byCable].map(([name, children]) => describeCable(name, children, sas));
+  return [...byCable].map(([name, children]) => describeCable(name, children, sas, troubles));
 }

@@ -11,7 +11,8 @@ import { desiredIpsecNetwork, type EspPlace } from './ipsec-network.ts';
 import { observedCables, parseConnections, parseSas } from './ipsec-observation.ts';
 import { planIpsec, type IpsecPlan } from './ipsec-plan.ts';
 import { syncNetwork } from './network-sync.ts';
-import { RetryTimer } from './retry-timer.ts';
+import { LookTimer } from './look-timer.ts';
+import { Pacer } from './pacer.ts';
 import { charonFolder, retireOtherDaemons } from './state-folders.ts';
 
 /** Bytes that IPv4, UDP, ESP with AES-GCM, padding and a second look at IPv6 leave room for. */
@@ -23,23 +24,22 @@ const LATE_MS = 5000;
 /**
  * Cables as IPsec tunnels (IKEv2, PSK) made by strongSwan's charon; speaks with upstream's `libreswan` driver.
  *
- * INVARIANTS: what charon has is asked for at every sync and every look; memory holds only when a peer was first
- * waited for and which cables cannot be made.
+ * INVARIANTS: what charon has is asked for at every sync and every look; memory holds only when to try
+ * again and which cables cannot be made.
  */
 export class IpsecDriver implements CableDriver {
   readonly name = 'libreswan';
   readonly #dependencies: DriverDependencies;
   readonly #charon: Charon;
-  readonly #retry: RetryTimer;
+  readonly #timer = new LookTimer();
+  readonly #pacer = new Pacer();
   readonly #dpdDelaySeconds: number;
-  readonly #waitingSince = new Map<string, number>();
   #problems: ReadonlyMap<string, string> = new Map();
   #kind = 'ESP not looked for yet';
 
   constructor(dependencies: DriverDependencies) {
     this.#dependencies = dependencies;
     this.#dpdDelaySeconds = dependencies.dpdDelaySeconds ?? DEFAULT_DPD_SECONDS;
-    this.#retry = new RetryTimer(1000, 30_000);
     this.#charon = new Charon({
       ...dependencies,
       folder: charonFolder(dependencies.stateDir),
@@ -91,16 +91,16 @@ export class IpsecDriver implements CableDriver {
     const client = await this.#charon.attach();
     if (client === undefined) return problems;
     const { loaded, sas } = await observeCharon(client);
-    return [...observedCables(loaded, sas), ...problems];
+    return [...observedCables(loaded, sas, this.#charon.troubles()), ...problems];
   }
 
   onChange(listener: () => void): void {
     this.#charon.onChange(listener);
-    this.#retry.onDue(listener);
+    this.#timer.onDue(listener);
   }
 
   async cleanup(): Promise<void> {
-    this.#retry.stop();
+    this.#timer.stop();
     await this.#charon.stop();
     await syncNetwork(this.#dependencies, EMPTY_STATE);
   }
@@ -136,8 +136,6 @@ export class IpsecDriver implements CableDriver {
     const { loaded, sas } = await observeCharon(client);
     const plan = planIpsec(desired.cables.flatMap(ipsecConnections), loaded, sas, this.#dpdDelaySeconds);
     const due = this.#dueChildren(plan);
-    if (plan.initiate.length > 0) this.#retry.arm();
-    else this.#retry.stop();
     await runAll([
       ...plan.unload.map((name) => () => tell(client, 'unload-conn', { name })),
       ...plan.terminateIke.map((id) => () => terminate(client, { 'ike-id': id })),
@@ -152,15 +150,20 @@ export class IpsecDriver implements CableDriver {
 
   /** Children to initiate now: those that are this side's to begin with, the others after the peer had its time. */
   #dueChildren(plan: IpsecPlan): IpsecPlan['initiate'] {
-    const now = performance.now();
-    const waiting = new Set(plan.initiate.map(({ child }) => child.name));
-    for (const name of this.#waitingSince.keys()) if (!waiting.has(name)) this.#waitingSince.delete(name);
-    return plan.initiate.filter(({ connection, child }) => {
-      if (connection.initiates !== 'late') return connection.initiates === 'at once';
-      const since = this.#waitingSince.get(child.name) ?? now;
-      this.#waitingSince.set(child.name, since);
-      return now - since >= LATE_MS;
-    });
+    const nowMs = performance.now();
+    const connections = new Map(
+      plan.initiate
+        .filter(({ connection }) => connection.initiates !== 'never')
+        .map(({ connection }) => [connection.name, connection]),
+    );
+    this.#pacer.keepOnly(new Set(connections.keys()));
+    const due = new Set<string>();
+    for (const [name, { initiates }] of connections) {
+      if (this.#pacer.due(name, nowMs, initiates === 'late' ? LATE_MS : 0)) due.add(name);
+    }
+    const waitMs = this.#pacer.waitMs(nowMs);
+    if (waitMs !== undefined) this.#timer.within(waitMs);
+    return plan.initiate.filter(({ connection }) => due.has(connection.name));
   }
 }
 

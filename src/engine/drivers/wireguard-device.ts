@@ -1,3 +1,4 @@
+import { cableName } from '../../api/names.ts';
 import { cidrContains } from '../../net/cidr.ts';
 import { WIREGUARD_CABLE } from '../../net/ownership.ts';
 import { EMPTY_STATE, type NetworkState } from '../../net/state.ts';
@@ -38,11 +39,18 @@ export function wireguardProblems(cables: readonly Cable[], ownPublicKey: string
   return problems;
 }
 
+/** A peer as it is to be, and what decides how it gets there. */
+export interface DesiredPeer extends PeerChange {
+  readonly usingNat: boolean;
+  /**
+   * A new peer first gets no keepalive, so that the other side begins: handshakes that cross in the network cancel each
+   * other and are tried again only after 5 s. The next sync sets it.
+   */
+  readonly late: boolean;
+}
+
 /** Peers one a cable; upstream's allowed IPs, keepalive and pre-shared key. */
-export function desiredPeers(
-  cables: readonly Cable[],
-  presharedKey: string,
-): readonly (PeerChange & { readonly usingNat: boolean })[] {
+export function desiredPeers(cables: readonly Cable[], presharedKey: string): readonly DesiredPeer[] {
   return cables.map((cable) => ({
     publicKey: cable.remoteConfig[PUBLIC_KEY] ?? '',
     presharedKey,
@@ -50,6 +58,7 @@ export function desiredPeers(
     allowedIps: ipv4Cidrs(cable.remoteSubnets),
     keepaliveSeconds: KEEPALIVE_SECONDS,
     usingNat: cable.usingNat,
+    late: cableName(cable.localClusterId, cable.localPrivateIp) > cable.name,
   }));
 }
 
@@ -58,18 +67,14 @@ function sameList(a: readonly string[], b: readonly string[]): boolean {
 }
 
 /** Behind NAT the address a living peer was seen at is better than the one that was found out. */
-function wrongEndpoint(wanted: PeerChange & { readonly usingNat: boolean }, seen: ObservedPeer, now: number): boolean {
+function wrongEndpoint(wanted: DesiredPeer, seen: ObservedPeer, now: number): boolean {
   if (seen.endpoint === wanted.endpoint) return false;
   return seen.endpoint === undefined || !wanted.usingNat || now - seen.latestHandshake > SESSION_SECONDS;
 }
 
-function planPeer(
-  wanted: PeerChange & { readonly usingNat: boolean },
-  seen: ObservedPeer | undefined,
-  now: number,
-): PeerChange | undefined {
-  const { usingNat: _, ...change } = wanted;
-  if (seen === undefined) return change;
+function planPeer(wanted: DesiredPeer, seen: ObservedPeer | undefined, now: number): PeerChange | undefined {
+  const { usingNat: _, late, ...change } = wanted;
+  if (seen === undefined) return late ? { ...change, keepaliveSeconds: 0 } : change;
   const move = wrongEndpoint(wanted, seen, now);
   const same =
     seen.presharedKey === wanted.presharedKey &&
@@ -84,7 +89,7 @@ export function planDevice(
   wanted: {
     readonly privateKey: string;
     readonly listenPort: number;
-    readonly peers: readonly (PeerChange & { readonly usingNat: boolean })[];
+    readonly peers: readonly DesiredPeer[];
   },
   observed: ObservedDevice,
   now: number,

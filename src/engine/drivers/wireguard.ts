@@ -10,7 +10,7 @@ import type { DriverDependencies } from './dependencies.ts';
 import type { Cable, CableDriver, DesiredCables, ObservedCable } from './driver.ts';
 import { runAll } from './failures.ts';
 import { syncNetwork } from './network-sync.ts';
-import { RetryTimer } from './retry-timer.ts';
+import { LookTimer } from './look-timer.ts';
 import { retireOtherDaemons, wireguardFolder } from './state-folders.ts';
 import {
   INTERFACE_NAME,
@@ -24,6 +24,8 @@ import {
 
 /** Bytes WireGuard takes from a packet, with IPv6 outside: what `wg-quick` reckons with too. */
 const WIREGUARD_OVERHEAD_BYTES = 80;
+/** How long the other side has to begin a handshake. */
+const SETTLE_MS = 1000;
 
 /**
  * Cables as peers of one WireGuard link: the kernel's, or wireguard-go's. Speaks with upstream's `wireguard` driver.
@@ -33,7 +35,7 @@ export class WireguardDriver implements CableDriver {
   readonly name = 'wireguard';
   readonly #dependencies: DriverDependencies;
   readonly #userland: WireguardGo;
-  readonly #retry = new RetryTimer(1000, 30_000);
+  readonly #timer = new LookTimer();
   #kind: 'wireguard' | 'tun' | undefined;
   #cables: readonly Cable[] = [];
 
@@ -97,11 +99,11 @@ export class WireguardDriver implements CableDriver {
 
   onChange(listener: () => void): void {
     this.#userland.onEnd(listener);
-    this.#retry.onDue(listener);
+    this.#timer.onDue(listener);
   }
 
   async cleanup(): Promise<void> {
-    this.#retry.stop();
+    this.#timer.stop();
     await this.#userland.stop();
     await syncNetwork(this.#dependencies, EMPTY_STATE);
   }
@@ -141,11 +143,9 @@ export class WireguardDriver implements CableDriver {
     const { psk, udpPort, logger } = this.#dependencies;
     const presharedKey = createHash('sha256').update(psk).digest('base64');
     const wanted = { privateKey: this.#privateKey(), listenPort: udpPort, peers: desiredPeers(cables, presharedKey) };
-    const observed = await device.observe();
-    const change = planDevice(wanted, observed, nowSeconds());
-    const silent = observed.peers.filter((peer) => peer.latestHandshake === 0).length;
-    if (silent > 0 || change.setPeers.length > 0) this.#retry.arm();
-    else this.#retry.stop();
+    const change = planDevice(wanted, await device.observe(), nowSeconds());
+    // A new peer of the side that does not begin gets its keepalive only now.
+    if (change.setPeers.length > 0) this.#timer.within(SETTLE_MS);
     if (isEmptyChange(change)) return;
     const set = change.setPeers.map((peer) => peer.publicKey);
     logger.info('WireGuard peers', { set, removed: change.removePeers, listenPort: change.listenPort });

@@ -41,7 +41,8 @@ function changed(device: ObservedDevice, change: DeviceChange): ObservedDevice {
 }
 
 const EMPTY: ObservedDevice = { privateKey: undefined, listenPort: 0, peers: [] };
-const both = changed(EMPTY, planDevice(wantedOf(to2, to3), EMPTY, NOW));
+const once = changed(EMPTY, planDevice(wantedOf(to2, to3), EMPTY, NOW));
+const both = changed(once, planDevice(wantedOf(to2, to3), once, NOW));
 const withHandshake = (device: ObservedDevice, latestHandshake: number): ObservedDevice => ({
   ...device,
   peers: device.peers.map((peer) => ({ ...peer, latestHandshake })),
@@ -56,11 +57,17 @@ describe('plan', () => {
       presharedKey: psk,
       endpoint: '198.18.0.2:4500',
       allowedIps: ['100.66.0.0/16', '10.131.0.0/16'],
-      keepaliveSeconds: 10,
+      keepaliveSeconds: 0,
     });
+    expect(both.peers.map(({ keepaliveSeconds }) => keepaliveSeconds)).toEqual([10, 10]);
     expect(planDevice(wantedOf(to2, to3), both, NOW)).toEqual(NO_CHANGE);
     const shuffled = both.peers.map((peer) => ({ ...peer, allowedIps: peer.allowedIps.toReversed() }));
     expect(planDevice(wantedOf(to2, to3), { ...both, peers: shuffled }, NOW)).toEqual(NO_CHANGE);
+  });
+
+  test('the side with the lesser cable name begins the handshake', () => {
+    const early = { ...to2, localClusterId: 'a' };
+    expect(planDevice(wantedOf(early), EMPTY, NOW).setPeers[0]!.keepaliveSeconds).toBe(10);
   });
 
   test('a peer that is not wanted goes, a change touches only its peer', () => {
