@@ -198,7 +198,7 @@ test('another key: no cable, no packet in clear', async () => {
   expect(cable).toMatchObject({ status: 'connecting' });
   expect(cable!.message).toContain('the pre-shared keys of the clusters differ');
   const text = (await a!.runner.run('cat', [log])).stdout;
-  expect(text.match(/initiating IKE_SA/g)!.length).toBeLessThanOrEqual(4);
+  expect(text.match(/initiating IKE_SA/g)!.length).toBeLessThanOrEqual(16); // four rounds of at most four, not a tight loop
   const captured = await stopCapture();
   expect(captured.inner).toBe(0);
   expect(captured.tunnel).toBeGreaterThan(0);
