@@ -120,12 +120,13 @@ export function addressStates(link: ObservedLink): readonly AddressState[] {
   return link.addresses.map((address) => ({ link: link.name, address }));
 }
 
-/** Reads `bridge -j fdb show dev LINK`: entries that name a remote VTEP. */
+/** Reads `bridge -j fdb show dev LINK`: entries somebody made (not learned ones) that name a remote VTEP. */
 export function parseFdb(link: string, output: string): readonly NeighbourState[] {
   return parseJsonList(output, 'bridge -j fdb show').flatMap((item) => {
     const mac = text(item, 'mac');
     const remote = text(item, 'dst');
-    return mac === undefined || remote === undefined ? [] : [{ link, mac, remote }];
+    const made = ['permanent', 'static'].includes(text(item, 'state') ?? '');
+    return mac === undefined || remote === undefined || !made ? [] : [{ link, mac, remote }];
   });
 }
 

@@ -267,7 +267,7 @@ export class FakeHost implements CommandRunner {
       if (index < 0) link.addresses.push(address);
       return '';
     }
-    if (index < 0) throw new ToolError('RTNETLINK answers: Cannot assign requested address');
+    if (index < 0) throw new ToolError('Error: ipv4: Address not found.');
     const subnet = (text: string): string => `${parseCidr(text)?.base}/${parseCidr(text)?.prefixLength}`;
     const secondary = link.addresses.findIndex((item) => subnet(item) === subnet(address)) === index;
     const gone = secondary ? link.addresses.filter((item) => subnet(item) === subnet(address)) : [address];

@@ -17,7 +17,7 @@ import { ExpectedError } from '../../src/runtime/errors.ts';
 const LINKS = `[{"ifindex":4,"ifname":"vx-submariner","flags":["BROADCAST","MULTICAST","UP","LOWER_UP"],"mtu":1450,"qdisc":"noqueue","operstate":"UNKNOWN","group":"default","txqlen":1000,"link_type":"ether","address":"22:66:aa:e8:ee:29","broadcast":"ff:ff:ff:ff:ff:ff","promiscuity":0,"linkinfo":{"info_kind":"vxlan","info_data":{"id":100,"local":"172.18.0.3","link":"e0","port_range":{"low":0,"high":0},"port":4800,"learning":false,"ttl":0,"df":"unset","ageing":300}},"addr_info":[{"family":"inet","local":"240.18.0.3","prefixlen":8,"scope":"global","label":"vx-submariner"},{"family":"inet6","local":"fe80::2066:aaff:fee8:ee29","prefixlen":64,"scope":"link","tentative":true}]}]`;
 const ROUTES = `[{"type":"7","dst":"10.1.0.0/16","protocol":"154","flags":[]},{"dst":"10.2.0.0/16","gateway":"240.1.2.3","dev":"vx-submariner","protocol":"154","prefsrc":"172.18.0.3","flags":[]},{"dst":"10.3.0.0/16","dev":"vx-submariner","protocol":"154","scope":"253","prefsrc":"172.18.0.3","metric":20,"flags":[],"metrics":[{"mtu":1300}]},{"dst":"10.4.0.1","gateway":"9.9.9.9","dev":"vx-submariner","protocol":"154","flags":["onlink"]},{"type":"2","dst":"10.5.0.1","dev":"lo","flags":[]}]`;
 const RULES = `[{"priority":0,"src":"all","table":"255"},{"priority":151,"src":"1.2.3.4","dst":"10.0.0.0","dstlen":8,"fwmark":"0x10","fwmask":"0xff","table":"150"},{"priority":200,"src":"all","action":"blackhole"}]`;
-const FDB = `[{"mac":"00:00:00:00:00:00","dst":"172.18.0.4","flags":["self"],"state":"permanent"},{"mac":"33:33:00:00:00:01","flags":["self"],"state":"permanent"}]`;
+const FDB = `[{"mac":"00:00:00:00:00:00","dst":"172.18.0.4","flags":["self"],"state":"permanent"},{"mac":"33:33:00:00:00:01","flags":["self"],"state":"permanent"},{"mac":"56:67:64:f3:52:ba","dst":"172.18.0.9","flags":["self"],"state":""}]`;
 
 describe('what the tools print', () => {
   test('links', () => {
@@ -63,7 +63,7 @@ describe('what the tools print', () => {
     ]);
   });
 
-  test('FDB entries with a remote', () => {
+  test('FDB entries with a remote that were not learned', () => {
     expect(parseFdb('vx', FDB)).toEqual([{ link: 'vx', mac: '00:00:00:00:00:00', remote: '172.18.0.4' }]);
   });
 });
