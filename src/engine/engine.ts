@@ -28,7 +28,8 @@ type Loops = Readonly<Record<'local' | 'cables' | 'publish' | 'status', Reconcil
 export async function runEngine(dependencies: EngineDependencies, signal: AbortSignal): Promise<void> {
   const { stores, elector, mirror, clock, config, logger, client } = dependencies;
   const state = createState(dependencies, () => loops);
-  const loops: Loops = createLoops(dependencies, state, () => loops);
+  const reporter = new GatewayReporter({ client, clock });
+  const loops: Loops = createLoops(dependencies, state, reporter, () => loops);
   stores.endpoints.onChange(() => {
     triggerAll(loops, ['cables', 'publish']);
     if (state.local.current?.ready !== true) loops.local.trigger();
@@ -43,12 +44,12 @@ export async function runEngine(dependencies: EngineDependencies, signal: AbortS
     ...Object.values(loops).map((loop) => loop.run(signal)),
     state.nat.run(signal),
     state.health.run(signal),
+    reporter.beat(() => loops.status.trigger(), signal),
     dependencies.watchKernel(() => triggerAll(loops, ['local', 'cables'])),
     campaign(dependencies, state, signal),
     whileLeading(elector, (term) => mirror.run(term), signal),
   ]);
   const gone = new AbortController();
-  const reporter = new GatewayReporter({ client, clock });
   void clock.sleep(1500, gone.signal).then(() => gone.abort(new Error('no answer within 1.5 s')));
   try {
     await reporter.remove(config, gone.signal);
@@ -88,9 +89,13 @@ function createState(dependencies: EngineDependencies, loops: () => Loops): Engi
   };
 }
 
-function createLoops(dependencies: EngineDependencies, state: EngineState, loops: () => Loops): Loops {
+function createLoops(
+  dependencies: EngineDependencies,
+  state: EngineState,
+  reporter: GatewayReporter,
+  loops: () => Loops,
+): Loops {
   const { logger, clock } = dependencies;
-  const reporter = new GatewayReporter(dependencies);
   const stale = new StaleGateways();
   const loop = (
     name: string,
@@ -108,7 +113,7 @@ function createLoops(dependencies: EngineDependencies, state: EngineState, loops
       }
     }),
     publish: loop('publish', 60_000, (signal) => publish(dependencies, state, signal)),
-    status: loop('gateway status', 5000, (signal) => reportStatus(dependencies, state, { reporter, stale }, signal), {
+    status: loop('gateway status', 10_000, (signal) => reportStatus(dependencies, state, { reporter, stale }, signal), {
       initialMs: 500,
       maxMs: 5000,
     }),

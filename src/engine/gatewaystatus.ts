@@ -9,10 +9,9 @@ import { UPDATE_TIMESTAMP, sameGateway } from './status.ts';
 
 /** Field manager of everything the engine writes. */
 export const ENGINE_MANAGER = 'submariner-gateway';
-/** A Gateway is written at least this often, as long as `report` is called often enough. */
+/** A Gateway is written at least this often. */
 export const HEARTBEAT_MS = 5000;
-/** Calls that come a little early count as the heartbeat. */
-const EARLY_MS = 800;
+const LOOK_MS = 500;
 /** A Gateway that was not written for so long belongs to a dead engine (upstream's number). */
 export const STALE_GATEWAY_MS = 15_000;
 
@@ -31,12 +30,24 @@ export class GatewayReporter {
     this.#options = options;
   }
 
+  /** Calls back whenever the heartbeat is due, until aborted; never rejects. */
+  async beat(onDue: () => void, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#options.clock.sleep(LOOK_MS, signal);
+      if (!signal.aborted && this.#isDue()) onDue();
+    }
+  }
+
+  #isDue(): boolean {
+    return this.#options.clock.monotonic() >= this.#writtenAtMs + HEARTBEAT_MS - LOOK_MS;
+  }
+
   /** Writes when there is a reason to; rejects when the API server does not take it. */
   async report(gateway: Gateway, signal: AbortSignal): Promise<void> {
     const news = this.#written === undefined || !sameGateway(this.#written, gateway);
     const { client, clock } = this.#options;
     const startedMs = clock.monotonic();
-    if (!news && startedMs < this.#writtenAtMs + HEARTBEAT_MS - EARLY_MS) return;
+    if (!news && !this.#isDue()) return;
     const { metadata } = gateway;
     const stamp = { [UPDATE_TIMESTAMP]: String(Math.floor(clock.now() / 1000)) };
     const stamped = { ...gateway, metadata: { ...metadata, annotations: { ...metadata.annotations, ...stamp } } };

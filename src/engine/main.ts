@@ -10,11 +10,11 @@ import { openUdpSocket, sourceAddressFor } from '../host/udp.ts';
 import type { KubeClient, KubeObject } from '../kube/client.ts';
 import { createHttpsClient } from '../kube/httpsclient.ts';
 import { inClusterClient } from '../kube/incluster.ts';
-import { createLeaseElector } from '../kube/lease.ts';
+import { createLeaseElector, type LeaseElector } from '../kube/lease.ts';
 import { createMirror } from '../kube/mirror.ts';
 import type { Lease, Node, Service } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
-import { createStore } from '../kube/store.ts';
+import { createStore, type Store } from '../kube/store.ts';
 import { ipFamily } from '../net/cidr.ts';
 import { ENGINE_OWNERSHIP } from '../net/ownership.ts';
 import { systemClock } from '../runtime/clock.ts';
@@ -23,8 +23,11 @@ import type { Logger } from '../runtime/logger.ts';
 import { runDaemon, type Environment } from '../runtime/process.ts';
 import { cleanUpBrokerObjects, cleanUpLocalObjects, cleanUpNode } from './cleanup.ts';
 import { readEngineConfig, type BrokerConfig, type EngineConfig } from './config.ts';
+import type { EngineStores } from './context.ts';
+import type { CableDriver } from './drivers/driver.ts';
 import { createDriver, type DriverDependencies } from './drivers/index.ts';
 import { runEngine } from './engine.ts';
+import { retireFormerDriver } from './formerdriver.ts';
 import type { NodeFacts } from './local.ts';
 import type { LinkAddress } from './localendpoint.ts';
 import { DecisionMemory } from './natdiscovery/memory.ts';
@@ -32,6 +35,12 @@ import type { PublicIpSources } from './publicip.ts';
 
 const DEFAULT_STATE_DIR = '/var/lib/submariner';
 const DRIVER_NAMES = ['libreswan', 'wireguard', 'vxlan'] as const;
+type DriverName = (typeof DRIVER_NAMES)[number];
+
+interface DriverPlace {
+  readonly privateIp: string;
+  readonly udpPort: number;
+}
 
 /** Kernel messages about what the engine made, or what it stands on. */
 const RELEVANT = new RegExp(
@@ -79,20 +88,19 @@ function brokerClient(broker: BrokerConfig): KubeClient {
 
 function driverDependencies(
   config: Pick<EngineConfig, 'stateDir' | 'psk'>,
-  at: { readonly privateIp: string; readonly udpPort: number },
+  at: DriverPlace,
   { runner, logger }: { readonly runner: CommandRunner; readonly logger: Logger },
 ): DriverDependencies {
   return { runner, logger, stateDir: config.stateDir, psk: config.psk, ...at };
 }
 
-async function serve(config: EngineConfig, client: KubeClient, logger: Logger, signal: AbortSignal): Promise<void> {
-  const { namespace, nodeName, leadership, broker } = config;
-  const runner = createRunner({ logger });
-  const scope = { namespace, logger };
-  const leases = createStore<Lease>(client, RESOURCES.leases, {
-    ...scope,
-    fieldSelector: `metadata.name=${GATEWAY_LEASE}`,
-  });
+function createElection(
+  { namespace, nodeName, leadership }: EngineConfig,
+  client: KubeClient,
+  logger: Logger,
+): { readonly elector: LeaseElector; readonly leases: Store<Lease> } {
+  const fieldSelector = `metadata.name=${GATEWAY_LEASE}`;
+  const leases = createStore<Lease>(client, RESOURCES.leases, { namespace, logger, fieldSelector });
   const elector = createLeaseElector({
     client,
     namespace,
@@ -103,34 +111,50 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
     renewMs: leadership.retryPeriodMs,
     leaseMs: leadership.leaseDurationMs,
   });
+  return { elector, leases };
+}
+
+function createStores({ namespace, nodeName }: EngineConfig, client: KubeClient, logger: Logger): EngineStores {
+  const scope = { namespace, logger };
+  return {
+    endpoints: createStore<KubeObject>(client, RESOURCES.endpoints, scope),
+    gateways: createStore<Gateway & KubeObject>(client, RESOURCES.gateways, scope),
+    nodes: createStore<Node>(client, RESOURCES.nodes, { logger, fieldSelector: `metadata.name=${nodeName}` }),
+  };
+}
+
+async function serve(config: EngineConfig, client: KubeClient, logger: Logger, signal: AbortSignal): Promise<void> {
+  const { namespace, broker, stateDir, cableDriver, clusterId } = config;
   if (broker === undefined) throw new UsageError('BROKER_K8S_APISERVER is not set');
+  const runner = createRunner({ logger });
+  const driverAt = (name: DriverName, at: DriverPlace): CableDriver =>
+    createDriver(name, driverDependencies(config, at, { runner, logger }));
+  const nowhere = { privateIp: '', udpPort: config.tunnelPort };
+  const create = (name: DriverName): CableDriver => driverAt(name, nowhere);
+  await retireFormerDriver(stateDir, cableDriver, { known: DRIVER_NAMES, create, logger });
   const remote = brokerClient(broker);
-  const mirror = createMirror({
-    clusterId: config.clusterId,
-    local: { client, namespace },
-    broker: { client: remote, namespace: broker.namespace },
-    logger,
-  });
+  const { elector, leases } = createElection(config, client, logger);
   const engine = runEngine(
     {
       config,
       version: builtVersion(),
       client,
       elector,
-      stores: {
-        endpoints: createStore<KubeObject>(client, RESOURCES.endpoints, scope),
-        gateways: createStore<Gateway & KubeObject>(client, RESOURCES.gateways, scope),
-        nodes: createStore<Node>(client, RESOURCES.nodes, { logger, fieldSelector: `metadata.name=${nodeName}` }),
-      },
-      mirror,
-      createDriver: (at) => createDriver(config.cableDriver, driverDependencies(config, at, { runner, logger })),
+      stores: createStores(config, client, logger),
+      mirror: createMirror({
+        clusterId,
+        local: { client, namespace },
+        broker: { client: remote, namespace: broker.namespace },
+        logger,
+      }),
+      createDriver: (at) => driverAt(cableDriver, at),
       watchKernel: (onChange) => watchNetwork({ logger }, RELEVANT, onChange, signal),
       facts: nodeFacts(runner),
       publicIp: publicIpSources(client, namespace),
       ping: createPingWatcher({ logger }),
       openSocket: (port) => openUdpSocket(port),
       randomNumber: () => randomBytes(8).readBigUInt64BE(),
-      memory: new DecisionMemory(config.stateDir, logger),
+      memory: new DecisionMemory(stateDir, logger),
       clock: systemClock,
       logger,
     },

@@ -58,6 +58,23 @@ test('news are written at once, the rest every 5 s with a fresh stamp', async ()
   expect(stored().metadata.annotations).toEqual({ 'update-timestamp': String(Math.floor(clock.now() / 1000)) });
 });
 
+test('calls when the heartbeat is due, however often it was asked to report in between', async () => {
+  const { clock, reporter, client } = bench();
+  const stop = new AbortController();
+  const done = reporter.beat(() => void reporter.report(gateway('g'), never), stop.signal);
+  const stamps = new Set<string>();
+  for (let step = 0; step < 100; step += 1) {
+    await clock.advance(300);
+    await reporter.report(gateway('g'), never);
+    stamps.add(client.all(RESOURCES.gateways)[0]!.metadata.annotations!['update-timestamp']!);
+  }
+  stop.abort();
+  await done;
+  const times = [...stamps].map(Number).sort((a, b) => a - b);
+  expect(times.length).toBeGreaterThan(5);
+  for (const [index, time] of times.slice(1).entries()) expect(time - times[index]!).toBeLessThanOrEqual(5);
+});
+
 test('what was not taken is written again, and what others annotated stays', async () => {
   const { client, reporter, stored } = bench();
   client.seed(RESOURCES.gateways, {
