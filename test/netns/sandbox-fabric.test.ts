@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import type { CommandRunner } from '../../src/host/command.ts';
 import { createFabric, destroyFabric, killNode, reviveNode } from '../../src/sandbox/fabric/fabric.ts';
 import { addFault, healFaults, observeFaults } from '../../src/sandbox/fabric/faults.ts';
@@ -9,6 +9,7 @@ import { clusterOf, nodeOf, plannedNamespaces, podNamespace, type SandboxPlan } 
 import { identify, isAlive } from '../../src/sandbox/processes.ts';
 import { pings, run, runIn, startIn, testPlan, tools, until } from './sandbox-testbed.ts';
 
+jest.setTimeout(60_000);
 let plan: SandboxPlan;
 const others: string[] = [];
 

@@ -1,6 +1,7 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
+import { Readable } from 'node:stream';
 import { messageOf } from '../../runtime/errors.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { namespaceFile } from '../fabric/namespaces.ts';
@@ -35,7 +36,8 @@ export interface ContainerProcess {
 
 /**
  * Runs inside fresh mount and UTS namespaces: own /run, /sys of the network namespace, the mounts, then the program.
- * Mount sources are relative to the working directory, so they are found even when they are below /run.
+ * Mount sources are relative to the working directory, so they are found even when they are below /run. A word on
+ * descriptor 3 says that everything stands: nothing may enter the namespaces earlier, it would find the machine's /run.
  */
 const SCRIPT = `set -e
 printf %s "$1" > /proc/sys/kernel/hostname
@@ -57,7 +59,8 @@ while [ "$1" != -- ]; do
 done
 shift
 cd /
-exec "$@"
+echo set-up >&3
+exec 3>&- "$@"
 `;
 
 /** Starts a container's process; it outlives the caller. Rejects with ContainerProblem when it cannot be started. */
@@ -73,25 +76,41 @@ export async function launchContainer(launch: Launch): Promise<ContainerProcess>
       cwd: launch.nodeDir,
       detached: true,
       env: { ...launch.env },
-      stdio: ['ignore', log, log],
+      stdio: ['ignore', log, log, 'pipe'],
     });
     const ended = new Promise<Ended>((resolve) => {
       child.once('exit', (code, signal) =>
         resolve({ ...(code === null ? {} : { exitCode: code }), ...(signal === null ? {} : { signal }) }),
       );
     });
-    await new Promise<void>((resolve, reject) => {
-      child.once('spawn', resolve);
-      child.once('error', reject);
-    });
+    await spawned(child);
+    const said = await wordsOf(child.stdio[3]);
     const pid = child.pid ?? 0;
+    if (!said.includes('set-up')) {
+      throw new ContainerProblem('CreateContainerError', `its file system cannot be set up, see ${launch.logFile}`);
+    }
     // A process that has ended by now is still there to be reaped, only not alive.
     return { identity: identify(pid) ?? { pid, startTime: 'ended' }, ended };
   } catch (error) {
+    if (error instanceof ContainerProblem) throw error;
     throw new ContainerProblem('StartError', `cannot start ${launch.command[0] ?? ''}: ${messageOf(error)}`);
   } finally {
     closeSync(log);
   }
+}
+
+function spawned(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', reject);
+  });
+}
+
+/** Everything that is written until the other end is closed. */
+async function wordsOf(stream: ChildProcess['stdio'][number] | undefined): Promise<string> {
+  let text = '';
+  if (stream instanceof Readable) for await (const chunk of stream) text += String(chunk);
+  return text;
 }
 
 const WATCH_MS = 500;

@@ -95,6 +95,8 @@ export class PodNetworks {
       `netns add ${namespace}`,
       `link add name eth0 netns ${namespace} type veth peer name ${link}`,
       `link set dev ${link} master ${POD_BRIDGE} up`,
+      // For a pod that reaches itself through a Service, where the kernel applies DNAT to bridged packets.
+      `link set dev ${link} type bridge_slave hairpin on`,
     ]);
     await this.#batch(
       [
