@@ -14,6 +14,7 @@ import { messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { runDaemon, type Environment } from '../runtime/process.ts';
 import { isCleanup, readRouteAgentConfig } from './config.ts';
+import { RELEVANT } from './relevant.ts';
 import { RouteAgentDaemon, type RouteAgentConfig } from './routeagent.ts';
 
 const FIELD_MANAGER = 'submariner-routeagent';
@@ -30,19 +31,6 @@ async function cleanUp(logger: Logger, env: Environment): Promise<void> {
     logger.warn('the RouteAgent object of this node was not deleted', { reason: messageOf(error) });
   }
 }
-
-/** Kernel messages about our objects, or about what they stand on. */
-const RELEVANT = new RegExp(
-  [
-    ...ROUTEAGENT_OWNERSHIP.links,
-    `proto ${ROUTEAGENT_OWNERSHIP.protocol}\\b`,
-    ...ROUTEAGENT_OWNERSHIP.rulePriorities.map((priority) => `^(?:Deleted )?${priority}:`),
-    'table 150\\b',
-    ROUTEAGENT_OWNERSHIP.nftTable,
-    ' inet (?!127\\.)',
-    'default via',
-  ].join('|'),
-);
 
 async function serve(config: RouteAgentConfig, client: KubeClient, logger: Logger, signal: AbortSignal): Promise<void> {
   const runner = createRunner({ logger });

@@ -73,7 +73,13 @@ export function endpoint(
       public_ip: '',
       nat_enabled: false,
       backend: 'libreswan',
-      healthCheckIP: `${subnets.at(-1)?.split('.').slice(0, 3).join('.')}.1`,
+      healthCheckIP: `${
+        subnets
+          .findLast((text) => text.includes('.'))
+          ?.split('.')
+          .slice(0, 3)
+          .join('.') ?? '10.0.0'
+      }.1`,
     },
   } as KubeObject;
 }
