@@ -32,10 +32,14 @@ export function lostConditions(node: Node, now: string): readonly Condition[] | 
   return withCondition(node.status?.conditions, lost, now);
 }
 
-/** The taints a node ought to have: those of others kept, ours as its Ready condition says; undefined when nothing changes. */
+/**
+ * The taints a node ought to have: those of others kept, ours as its Ready condition says; undefined when nothing
+ * changes. A node that has not reported yet gets none: the scheduler passes it over anyway.
+ */
 export function desiredTaints(node: Node, now: string): readonly Taint[] | undefined {
   const ready = conditionOf(node.status?.conditions, 'Ready')?.status;
-  const key = ready === 'True' ? undefined : ready === 'Unknown' ? UNREACHABLE : NOT_READY;
+  if (ready === undefined) return undefined;
+  const key = { True: undefined, False: NOT_READY, Unknown: UNREACHABLE }[ready];
   const taints: readonly Taint[] = node.spec?.taints ?? [];
   const ours = taints.filter((taint) => taint.key === NOT_READY || taint.key === UNREACHABLE);
   const effects = key === undefined ? [] : ['NoExecute', 'NoSchedule'];

@@ -1,5 +1,5 @@
 import type { Node, Pod } from '../../kube/objects.ts';
-import { isFinished, isTerminating } from './pods.ts';
+import { conditionOf, isFinished, isTerminating } from './pods.ts';
 import { whyNotOn } from './placement.ts';
 
 /** Where a waiting pod goes, or why it goes nowhere. */
@@ -14,6 +14,11 @@ function describeRefusals(refusals: readonly string[]): string {
   for (const refusal of refusals) counts.set(refusal, (counts.get(refusal) ?? 0) + 1);
   const reasons = [...counts].map(([reason, count]) => `${count} node(s) ${reason}`).sort();
   return `0/${refusals.length} nodes are available${reasons.length === 0 ? '' : `: ${reasons.join(', ')}`}.`;
+}
+
+function whyNotHere(node: Node, pod: Pod): string | undefined {
+  const reported = conditionOf(node.status?.conditions, 'Ready') !== undefined;
+  return reported ? whyNotOn(node, pod.spec) : 'had not reported yet';
 }
 
 /** True when the pod waits for a node. */
@@ -32,7 +37,7 @@ export function planPlacements(pods: readonly Pod[], nodes: readonly Node[]): re
   const names = nodes.toSorted((a, b) => (a.metadata.name ?? '').localeCompare(b.metadata.name ?? ''));
   return pods.filter(isWaiting).map((pod) => {
     const owner = ownerOf(pod);
-    const judged = names.map((node) => ({ name: node.metadata.name ?? '', refusal: whyNotOn(node, pod.spec) }));
+    const judged = names.map((node) => ({ name: node.metadata.name ?? '', refusal: whyNotHere(node, pod) }));
     const load = (node: string): number => {
       const here = placed.filter((other) => other.node === node);
       const siblings = owner === '' ? 0 : here.filter((other) => other.owner === owner).length;

@@ -1,4 +1,4 @@
-import type { Pod } from '../../kube/objects.ts';
+import type { Node, Pod } from '../../kube/objects.ts';
 import { RESOURCES, resourcePath } from '../../kube/resources.ts';
 import { attemptAll } from './attempts.ts';
 import { inNamespaceOf, writeStatus, type Controller, type ControllerContext } from './controller.ts';
@@ -32,9 +32,9 @@ export const scheduler: Controller = {
   async reconcile(context) {
     const { client, stores } = context;
     if (!stores.pods.list().some(isWaiting)) return;
-    const pods = await client.list<Pod>(RESOURCES.pods);
+    const [pods, nodes] = await Promise.all([client.list<Pod>(RESOURCES.pods), client.list<Node>(RESOURCES.nodes)]);
     await attemptAll(
-      planPlacements(pods.items, stores.nodes.list()).map(
+      planPlacements(pods.items, nodes.items).map(
         (placement) => () =>
           'node' in placement
             ? bind(context, placement.pod, placement.node)

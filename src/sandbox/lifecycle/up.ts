@@ -50,6 +50,11 @@ class StartingState {
   };
 }
 
+function freshState(options: SandboxOptions, nowMs: number): SandboxState {
+  const createdAt = new Date(nowMs).toISOString();
+  return { format: 1, options, phase: 'starting', createdAt, proxyPort: 0, processes: {} };
+}
+
 /** The sandbox that is up already, when it is what was asked for; rejects when it is another. */
 function runningAlready(existing: SandboxState | undefined, options: SandboxOptions): SandboxState | undefined {
   if (existing?.phase !== 'up' || !Object.values(existing.processes).every(isAlive)) return undefined;
@@ -76,58 +81,59 @@ function writeKubeconfigs(tools: SandboxTools, plan: SandboxPlan, proxyPort: num
   }
 }
 
-async function startAll(tools: SandboxTools, plan: SandboxPlan, options: SandboxOptions): Promise<SandboxState> {
-  const { progress, files } = tools;
-  const state = new StartingState(files, {
-    format: 1,
-    options,
-    phase: 'starting',
-    createdAt: new Date(tools.clock.now()).toISOString(),
-    proxyPort: 0,
-    processes: {},
-  });
+interface Start {
+  readonly tools: SandboxTools;
+  readonly plan: SandboxPlan;
+  readonly options: SandboxOptions;
+  readonly state: StartingState;
+}
+
+function counted(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
+}
+
+async function startControlPlanes({ tools, plan, options, state }: Start): Promise<void> {
+  const startProxyToo = async (inner: SandboxTools): Promise<void> =>
+    state.update({ proxyPort: await startProxy(inner, plan, state.started) });
+  const starts = plan.clusters.map(
+    (cluster) => (inner: SandboxTools) => startControlPlane(inner, cluster, options, state.started),
+  );
+  await together(tools, [startProxyToo, ...starts]);
+  writeKubeconfigs(tools, plan, state.current.proxyPort);
+}
+
+async function startNodes({ tools, plan, state }: Start): Promise<void> {
   const nodes = plan.clusters.flatMap((cluster) => cluster.nodes.map((node) => ({ cluster, node })));
-  const counted = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
-  await progress.step(`Network: WAN, ${counted(plan.clusters.length, 'LAN')}, ${counted(nodes.length, 'node')}`, () =>
-    createFabric(tools, plan),
+  await together(
+    tools,
+    nodes.map(({ cluster, node }) => async (inner) => {
+      await startNode(inner, plan, cluster, node, state.started);
+      await waitForNode(inner, cluster, node, state.current);
+    }),
   );
-  await progress.step(`Control planes: ${plan.clusters.map(({ name }) => name).join(', ')}`, async () => {
-    await together(tools, [
-      async (inner) => state.update({ proxyPort: await startProxy(inner, plan, state.started) }),
-      ...plan.clusters.map(
-        (cluster) => (inner: SandboxTools) => startControlPlane(inner, cluster, options, state.started),
-      ),
-    ]);
-    writeKubeconfigs(tools, plan, state.current.proxyPort);
-  });
-  await progress.step(`Nodes: ${counted(plan.clusters[0]?.nodes.length ?? 0, 'node')} each`, async () => {
-    await together(
-      tools,
-      nodes.map(
-        ({ cluster, node }) =>
-          (inner) =>
-            startNode(inner, plan, cluster, node, state.started),
-      ),
-    );
-    await together(
-      tools,
-      plan.clusters.map((cluster) => (inner) => createWorkloads(inner, cluster)),
-    );
-    await together(
-      tools,
-      nodes.map(
-        ({ cluster, node }) =>
-          (inner) =>
-            waitForNode(inner, cluster, node, state.current),
-      ),
-    );
-  });
-  await progress.step('Workloads: Deployment echo, pod client', () =>
-    together(
-      tools,
-      plan.clusters.map((cluster) => (inner) => waitForWorkloads(inner, cluster)),
-    ),
+}
+
+async function startWorkloads({ tools, plan }: Start): Promise<void> {
+  await together(
+    tools,
+    plan.clusters.map((cluster) => async (inner) => {
+      await createWorkloads(inner, cluster);
+      await waitForWorkloads(inner, cluster);
+    }),
   );
+}
+
+async function startAll(start: Start): Promise<SandboxState> {
+  const { tools, plan, state } = start;
+  const { progress } = tools;
+  const names = plan.clusters.map(({ name }) => name).join(', ');
+  const nodes = plan.clusters.reduce((total, cluster) => total + cluster.nodes.length, 0);
+  const network = `Network: WAN, ${counted(plan.clusters.length, 'LAN')}, ${counted(nodes, 'node')}`;
+  await progress.step(network, () => createFabric(tools, plan));
+  await progress.step(`Control planes: ${names}`, () => startControlPlanes(start));
+  await progress.step(`Nodes: ${counted(nodes, 'node')} ready`, () => startNodes(start));
+  // Only now, so that the scheduler has all nodes to choose from and echo runs on each.
+  await progress.step('Workloads: Deployment echo, pod client', () => startWorkloads(start));
   state.update({ phase: 'up' });
   return state.current;
 }
@@ -142,7 +148,8 @@ export async function startSandbox(tools: SandboxTools, options: SandboxOptions)
   if (running !== undefined) return { state: running, plan, fresh: false };
   await removeSandbox(tools, options.name);
   try {
-    return { state: await startAll(tools, plan, options), plan, fresh: true };
+    const state = new StartingState(tools.files, freshState(options, tools.clock.now()));
+    return { state: await startAll({ tools, plan, options, state }), plan, fresh: true };
   } catch (error) {
     await removeSandbox(tools, options.name);
     throw error;

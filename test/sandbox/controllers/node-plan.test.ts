@@ -43,6 +43,7 @@ describe('node lifecycle', () => {
     expect(desiredTaints(node('n', { ready: 'False' }), NOW)?.[0]?.key).toBe('node.kubernetes.io/not-ready');
     expect(desiredTaints(node('n', { spec: { taints: [foreign, ...unreachable()] } }), NOW)).toEqual([foreign]);
     expect(desiredTaints(node('n'), NOW)).toBeUndefined();
+    expect(desiredTaints({ ...node('n'), status: {} }, NOW)).toBeUndefined();
   });
 
   test('pods of a lost node are no longer ready', () => {

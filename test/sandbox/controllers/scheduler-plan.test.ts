@@ -44,6 +44,10 @@ describe('scheduler', () => {
     });
   });
 
+  test('passes over a node that has not reported yet', () => {
+    expect(placements([pod('a')], [{ ...node('n-1'), status: {} }, node('n-2')])).toEqual({ a: 'n-2' });
+  });
+
   test('leaves placed, ended and deleted pods alone', () => {
     const pods = [pod('a', { node: 'n-1' }), pod('b', { phase: 'Failed' }), pod('c', { terminating: true })];
     expect(planPlacements(pods, nodes)).toEqual([]);
