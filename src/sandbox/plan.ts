@@ -187,6 +187,11 @@ export function plannedNamespaces(plan: SandboxPlan): readonly string[] {
   ];
 }
 
+/** The bridges of the WAN namespace: the WAN's own and one for each LAN. */
+export function wanBridges(plan: SandboxPlan): readonly string[] {
+  return [plan.wan.bridge, ...plan.clusters.map((cluster) => cluster.bridge)];
+}
+
 /** The cluster with this name; throws UsageError with the known ones. */
 export function clusterOf(plan: SandboxPlan, name: string): ClusterPlan {
   const found = plan.clusters.find((cluster) => cluster.name === name);

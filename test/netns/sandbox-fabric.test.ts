@@ -1,9 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import type { CommandRunner } from '../../src/host/command.ts';
 import { createFabric, destroyFabric, killNode, reviveNode } from '../../src/sandbox/fabric/fabric.ts';
 import { addFault, healFaults, observeFaults } from '../../src/sandbox/fabric/faults.ts';
+import { delayWan } from '../../src/sandbox/fabric/latency.ts';
 import { namespaceFile, namespacesOf, processesIn } from '../../src/sandbox/fabric/namespaces.ts';
 import { clusterOf, nodeOf, plannedNamespaces, podNamespace, type SandboxPlan } from '../../src/sandbox/plan.ts';
 import { identify, isAlive } from '../../src/sandbox/processes.ts';
@@ -101,6 +105,53 @@ describe('a fabric', () => {
     expect(identify(outside)).toBeDefined();
     process.kill(outside, 'SIGKILL');
     expect(await destroyFabric(tools, plan.name)).toEqual({ processes: 0, namespaces: 0 });
+  });
+});
+
+async function roundTripMs(namespace: string, address: string): Promise<number> {
+  const { stdout } = await runIn(namespace, 'ping', '-q', '-c5', '-i0.05', '-W2', address);
+  return Number(/= ([\d.]+)\//.exec(stdout)?.[1]);
+}
+
+describe('latency', () => {
+  test('delays what goes from one cluster to another, both ways, and nothing inside a cluster', async () => {
+    await build(['east', 'west'], 2);
+    const [from, mate, far] = [node('east', 1), node('east', 2), node('west', 1)];
+    const file = path.join(tmpdir(), `${plan.name}.json`);
+    writeFileSync(file, JSON.stringify({ delayMs: 20 }));
+    let started = 0;
+    const how = await delayWan(tools, plan, 20, async () => {
+      started += 1;
+      startIn(
+        plan.wan.namespace,
+        process.execPath,
+        '--no-warnings',
+        path.resolve('test/netns/sandbox-programs.ts'),
+        'delay',
+        file,
+      );
+    });
+    expect(how).toBe(started === 1 ? 'relay' : 'netem');
+    const far1 = await roundTripMs(from.namespace, far.address);
+    expect(far1).toBeGreaterThanOrEqual(40);
+    expect(far1).toBeLessThan(70);
+    expect(await roundTripMs(far.namespace, clusterOf(plan, 'east').controlPlane.wanAddress)).toBeGreaterThanOrEqual(
+      40,
+    );
+    expect(await roundTripMs(from.namespace, mate.address)).toBeLessThan(20);
+    expect(await roundTripMs(from.namespace, clusterOf(plan, 'east').controlPlane.lanAddress)).toBeLessThan(20);
+    startIn(far.namespace, 'socat', '-u', 'TCP-LISTEN:9002,reuseaddr', `CREATE:${file}.received`);
+    await until(
+      '5 MB arrive',
+      async () =>
+        (await runIn(from.namespace, 'sh', '-c', `head -c 5000000 /dev/zero | socat -u - TCP:${far.address}:9002`))
+          .exitCode === 0,
+    );
+    await until('all of it', () => statSync(`${file}.received`).size === 5_000_000);
+    await addFault(tools, plan, { kind: 'partition', a: 'east', b: 'west' });
+    expect(await pings(from.namespace, far.address)).toBe(false);
+    expect(await delayWan(tools, plan, 20, () => Promise.reject(new Error('started twice')))).toBe(how);
+    for (const name of [file, `${file}.received`]) rmSync(name);
   });
 });
 

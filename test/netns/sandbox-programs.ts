@@ -3,9 +3,10 @@ import { runDaemon, type DaemonMain } from '../../src/runtime/process.ts';
 import { startApiServer, type ApiServerOptions } from '../../src/sandbox/apiserver/server.ts';
 import { runNode } from '../../src/sandbox/node/agent.ts';
 import type { NodeConfig } from '../../src/sandbox/node/config.ts';
+import { runDelay, type DelayConfig } from '../../src/sandbox/workloads/delay.ts';
 import { echoConfig, runEcho } from '../../src/sandbox/workloads/echo.ts';
 
-/** The processes of the netns tests: `apiserver FILE`, `node FILE`, `echo`. */
+/** The processes of the netns tests: `apiserver FILE`, `node FILE`, `delay FILE`, `echo`. */
 const [what, file = ''] = process.argv.slice(2);
 const config = (): unknown => JSON.parse(readFileSync(file, 'utf8'));
 
@@ -23,6 +24,7 @@ const programs: Readonly<Record<string, DaemonMain>> = {
     await server.close();
   },
   node: (signal, logger) => runNode(config() as NodeConfig, signal, logger),
+  delay: (signal, logger) => runDelay(config() as DelayConfig, signal, logger),
   echo: (signal, logger, env) => runEcho(echoConfig(env), signal, logger),
 };
 
