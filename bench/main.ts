@@ -1,9 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { type Benchmark, type Measurement, renderTable } from './report.ts';
+import { routes } from './routes.ts';
 import { startup } from './startup.ts';
 
-const ALL: readonly Benchmark[] = [startup];
+const ALL: readonly Benchmark[] = [startup, routes];
 const OUT = 'bench/out/results.json';
 
 const wanted = process.argv.slice(2);

@@ -106,12 +106,12 @@ const LOGGED_LINES = 40;
 
 function logPlan(logger: Logger, plan: NetworkPlan): void {
   const lines = plan.flatMap(describeStep);
-  for (const line of lines.slice(0, LOGGED_LINES)) logger.info('network changed', { step: line });
-  if (lines.length > LOGGED_LINES) logger.info('network changed', { moreSteps: lines.length - LOGGED_LINES });
+  for (const line of lines.slice(0, LOGGED_LINES)) logger.info('changing the network', { step: line });
+  if (lines.length > LOGGED_LINES) logger.info('changing the network', { moreSteps: lines.length - LOGGED_LINES });
 }
 
 /**
- * Observes the owner's row, compares, applies and logs what was changed; returns the plan that was done. Rejects with
+ * Observes the owner's row, compares, logs and applies the plan; returns it when it is done. Rejects with
  * PlanError when some of it could not be done. With EMPTY_STATE it removes everything of the owner.
  */
 export async function convergeNetwork(

@@ -19,7 +19,7 @@ export interface ProbeVerdict {
 export interface ProbeOptions {
   readonly probe: (address: string, signal: AbortSignal) => Promise<ProbeResult>;
   readonly clock: Clock;
-  /** Time between probes of a target that answers. */
+  /** Time between probes of a target that answers (after the first few). */
   readonly calmMs: number;
   /** Time between probes of a target that does not. */
   readonly alarmedMs: number;
@@ -33,6 +33,8 @@ export interface ProbeOptions {
 const CONCURRENCY = 8;
 const TICK_MS = 1000;
 const SAMPLES = 100;
+/** So many are taken quickly: the very first round trip also waits for neighbours to be found. */
+const FIRST_SAMPLES = 5;
 
 interface Record {
   readonly address: string;
@@ -127,7 +129,8 @@ export class Probes {
       record.losses += 1;
       record.failure = result.failure;
     }
-    record.dueMs = clock.monotonic() + (record.losses === 0 ? calmMs : alarmedMs);
+    const calm = record.losses === 0 && record.samplesMs.length >= FIRST_SAMPLES;
+    record.dueMs = clock.monotonic() + (calm ? calmMs : alarmedMs);
     if (statusOf(record, maxLosses) !== before) onChange();
   }
 }

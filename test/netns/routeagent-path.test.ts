@@ -77,15 +77,15 @@ async function until(condition: () => boolean): Promise<void> {
 function buildNetwork(): void {
   spaces.add('eg', 'ew', 'wg');
   spaces.wire('eg', 'lan', 'ew', 'lan');
-  spaces.wire('eg', 'wan', 'wg', 'wan');
+  spaces.wire('eg', 'submariner', 'wg', 'submariner');
   addPod('eg', 'epg', '10.130.1');
   addPod('ew', 'epw', '10.130.2');
   addPod('wg', 'wp', '10.131.1');
   spaces.ip(
     'eg',
     `addr add 172.31.0.11/24 dev lan
-     addr add 198.18.0.1/24 dev wan
-     link set wan mtu ${CABLE_MTU}
+     addr add 198.18.0.1/24 dev submariner
+     link set submariner mtu ${CABLE_MTU}
      route add 10.130.2.0/24 via 172.31.0.12
      route add default via 198.18.0.254
      rule add pref 100 lookup 100
@@ -101,8 +101,8 @@ function buildNetwork(): void {
   spaces.ip(
     'wg',
     `addr add 172.32.0.11/32 dev lo
-     addr add 198.18.0.2/24 dev wan
-     link set wan mtu ${CABLE_MTU}
+     addr add 198.18.0.2/24 dev submariner
+     link set submariner mtu ${CABLE_MTU}
      route add default via 198.18.0.254
      rule add pref 100 lookup 100
      route add 10.130.0.0/16 via 198.18.0.1 table 100 src 10.131.1.1
@@ -117,7 +117,7 @@ function setUpAsDistribution(short: string): void {
     'sysctl -q -w net.ipv4.ip_forward=1; for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 1 > $f; done',
   );
   // The cable's link is the engine's to loosen.
-  if (short !== 'ew') spaces.sh(short, 'sysctl -q -w net.ipv4.conf.wan.rp_filter=2');
+  if (short !== 'ew') spaces.sh(short, 'sysctl -q -w net.ipv4.conf.submariner.rp_filter=2');
   // A network that hides routers' advice: only the clamped segment size keeps large transfers going.
   spaces.sh(
     short,
@@ -181,8 +181,11 @@ describe.each(['none', 'iptables-nft', 'iptables-legacy'])('next to a CNI that m
     expect(seenBy(ADDRESS[server], client)).toBe(NODE_ADDRESS[client]);
   });
 
-  test('also when its program has chosen the node address', () => {
-    expect(seenBy(ADDRESS.wp, 'ew', '172.31.0.12')).toBe(NODE_ADDRESS.ew);
+  test.each([
+    ['ew', '172.31.0.12'],
+    ['eg', '172.31.0.11'],
+  ] as const)('the node %s also when its program has chosen the address %s', (client, address) => {
+    expect(seenBy(ADDRESS.wp, client, address)).toBe(NODE_ADDRESS[client]);
   });
 
   if (tool !== 'none') {

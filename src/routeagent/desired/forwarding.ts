@@ -1,4 +1,4 @@
-import { OVERLAY } from '../../net/ownership.ts';
+import { ENGINE_OWNERSHIP, OVERLAY } from '../../net/ownership.ts';
 import type { NftChain, NftSet, SysctlState } from '../../net/state.ts';
 import type { Inputs } from '../model.ts';
 
@@ -42,13 +42,15 @@ export function desiredSets(inputs: Inputs): readonly NftSet[] {
  * - overlay packets only from nodes of the cluster;
  * - traffic between clusters accepted, as far as our own table can: another table may still drop it;
  * - both directions keep their source address: translated to itself before the CNI or kube-proxy can masquerade it;
- * - what a node sends itself (overlay address, or bound to a node address) gets the node's address in the pod network.
+ * - what a node sends itself (overlay address, or bound to a node address) through the overlay or a cable gets the node's
+ *   address in the pod network.
  */
 export function desiredForwarding(inputs: Inputs): readonly NftChain[] {
   const { cni } = inputs.host;
   const outward = 'ip saddr @local ip daddr @remote';
   const inward = 'ip saddr @remote ip daddr @local';
-  const ownSource = `oifname "${OVERLAY.link}" ip daddr @remote`;
+  const wayOut = [OVERLAY.link, ...ENGINE_OWNERSHIP.links].map((link) => `"${link}"`).join(', ');
+  const ownSource = `oifname { ${wayOut} } ip daddr @remote`;
   return [
     {
       name: 'input',
