@@ -20,24 +20,19 @@ export interface Api {
   readonly adminToken: string;
 }
 
-/** What the server itself writes is written by this user. */
-export const SYSTEM: User = { name: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] };
-
-/** One write as rules of a kind see it; `next` may still be changed, `live` not. */
+/** One write as the rules of a kind see it; `next` may still be changed, `live` not. */
 export interface Change {
   readonly type: ResourceType;
   readonly next: Resource;
-  readonly live?: Resource;
+  readonly live?: Resource | undefined;
   readonly user: User;
   readonly dryRun: boolean;
 }
 
-/** The rules of one kind. */
+/** The rules of one kind beyond its schema. */
 export interface Rules {
-  /** Fills in what the schema's defaults cannot say; the status has been settled before. */
+  /** Fills in what depends on other fields, or refuses with an ApiError; runs before validation. */
   readonly prepare?: (api: Api, change: Change) => void;
-  /** Refuses with an ApiError; runs before validation. */
-  readonly admit?: (api: Api, change: Change) => void;
   readonly validate?: (api: Api, change: Change) => Cause[];
   /** A PUT needs a resourceVersion. */
   readonly conditional?: boolean;

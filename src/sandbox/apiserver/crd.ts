@@ -1,45 +1,36 @@
-import { type Api, type Change, type Rules } from './api.ts';
+import { type Rules } from './api.ts';
 import { compileRule } from './cel.ts';
-import { type Obj, isObj, obj, objs, same, text, texts } from './json.ts';
-import { type Schema } from './schema.ts';
+import { type Obj, type Resource, isObj, list, obj, objs, same, text, texts } from './json.ts';
+import { type Place, type Schema, fieldSchema, schemaCauses } from './schema.ts';
 import { type Cause, badValue, required } from './status.ts';
-import { structuralCauses } from './structural.ts';
 
-function prepare(_: Api, { next, live }: Change): void {
-  const spec = obj(next['spec']);
-  const names = obj(spec['names']);
-  names['singular'] ??= text(names['kind']).toLowerCase();
-  names['listKind'] ??= `${text(names['kind'])}List`;
-  const storage = objs(spec['versions']).find((version) => version['storage'] === true)?.['name'];
-  const known = texts(obj(live?.['status'])['storedVersions']);
-  const stored = storage === undefined || known.includes(text(storage)) ? known : [...known, text(storage)];
-  const status =
-    live === undefined ? { conditions: null, acceptedNames: { plural: '', kind: '' } } : obj(next['status']);
-  next['status'] = stored.length === 0 ? status : { ...status, storedVersions: stored };
+function prepare(next: Resource, live: Resource | undefined): void {
+  const spec = obj(next.spec);
+  const names = obj(spec.names);
+  names.singular ??= text(names.kind).toLowerCase();
+  names.listKind ??= `${text(names.kind)}List`;
+  const storage = text(objs(spec.versions).find((version) => version.storage === true)?.name);
+  const stored = [...new Set([...texts(obj(live?.status).storedVersions), storage])].filter((name) => name !== '');
+  const status = live === undefined ? { conditions: null, acceptedNames: { plural: '', kind: '' } } : obj(next.status);
+  next.status = stored.length === 0 ? status : { ...status, storedVersions: stored };
 }
 
-const goVersion = (version: Obj): Obj => ({
-  Name: version['name'],
-  Served: version['served'] === true,
-  Storage: version['storage'] === true,
-  Deprecated: version['deprecated'] === true,
-  DeprecationWarning: version['deprecationWarning'] ?? null,
-  Schema: null,
-  Subresources: null,
-  AdditionalPrinterColumns: null,
-  SelectableFields: null,
+const goVersion = ({ name, served, storage, deprecated, deprecationWarning }: Obj): Obj => ({
+  ...{ Name: name, Served: served === true, Storage: storage === true, Deprecated: deprecated === true },
+  ...{ DeprecationWarning: deprecationWarning ?? null, Schema: null, Subresources: null },
+  ...{ AdditionalPrinterColumns: null, SelectableFields: null },
 });
 
 function versionCauses(spec: Obj, status: Obj): Cause[] {
-  const versions = objs(spec['versions']);
-  const storage = versions.filter((version) => version['storage'] === true);
+  const versions = objs(spec.versions);
+  const storage = versions.filter((version) => version.storage === true);
   const causes: Cause[] = [];
   if (storage.length !== 1)
     causes.push(
       badValue('spec.versions', versions.map(goVersion), 'must have exactly one version marked as storage version'),
     );
-  const stored = texts(status['storedVersions']);
-  const wanted = text(storage.at(-1)?.['name']);
+  const stored = texts(status.storedVersions);
+  const wanted = text(storage.at(-1)?.name);
   if (stored.length === 0)
     causes.push(badValue('status.storedVersions', null, 'must have at least one stored version'));
   else if (wanted !== '' && !stored.includes(wanted))
@@ -47,127 +38,131 @@ function versionCauses(spec: Obj, status: Obj): Cause[] {
   return causes;
 }
 
-function nameCauses({ next, live }: Change): Cause[] {
-  const spec = obj(next['spec']);
-  const group = text(spec['group']);
-  const causes: Cause[] = [];
-  if (live !== undefined && obj(live['spec'])['group'] !== group)
+const APPROVAL = 'api-approved.kubernetes.io';
+const PROTECTED = `protected groups must have approval annotation "${APPROVAL}", see https://github.com/kubernetes/enhancements/pull/1111`;
+const UNSUPPORTED = 'is not supported by this API server';
+
+function nameCauses({ metadata, spec: given }: Resource, live: Resource | undefined): Cause[] {
+  const spec = obj(given);
+  const { plural, kind } = obj(spec.names);
+  const group = text(spec.group);
+  if (live !== undefined && obj(live.spec).group !== group)
     return [badValue('spec.group', group, 'field is immutable')];
-  if (next.metadata.name !== `${text(obj(spec['names'])['plural'])}.${group}`)
-    causes.push(badValue('metadata.name', next.metadata.name, 'must be spec.names.plural+"."+spec.group'));
-  const annotation = 'api-approved.kubernetes.io';
-  const isProtected = /(^|\.)(k8s|kubernetes)\.io$/.test(group);
-  if (isProtected && next.metadata.annotations?.[annotation] === undefined)
-    causes.push(
-      required(
-        `metadata.annotations[${annotation}]`,
-        `protected groups must have approval annotation "${annotation}", see https://github.com/kubernetes/enhancements/pull/1111`,
-      ),
-    );
-  if (!['Cluster', 'Namespaced'].includes(text(spec['scope']))) causes.push(required('spec.scope'));
-  if (text(obj(spec['names'])['kind']) === '') causes.push(required('spec.names.kind'));
-  return causes;
+  const causes: Cause[] = [];
+  if (metadata.name !== `${text(plural)}.${group}`)
+    causes.push(badValue('metadata.name', metadata.name, 'must be spec.names.plural+"."+spec.group'));
+  if (/(^|\.)(k8s|kubernetes)\.io$/.test(group) && metadata.annotations?.[APPROVAL] === undefined)
+    causes.push(required(`metadata.annotations[${APPROVAL}]`, PROTECTED));
+  if (!['Cluster', 'Namespaced'].includes(text(spec.scope))) causes.push(required('spec.scope'));
+  if (text(kind) === '') causes.push(required('spec.names.kind'));
+  const strategy = obj(spec.conversion).strategy;
+  return strategy === 'None' ? causes : [...causes, badValue('spec.conversion.strategy', strategy, UNSUPPORTED)];
 }
 
-/** Words of a schema this server cannot honour; a CRD that uses them is refused rather than served wrongly. */
-const UNSUPPORTED = [
-  '$ref',
-  'uniqueItems',
-  'patternProperties',
-  'dependencies',
-  'messageExpression',
-  'fieldPath',
-  'optionalOldSelf',
-];
-
-function schemaCauses(schema: Schema, at: string, missingType = ''): Cause[] {
-  const causes: Cause[] = UNSUPPORTED.filter((word) => (schema as Obj)[word] !== undefined).map((word) =>
-    badValue(`${at}.${word}`, (schema as Obj)[word], 'is not supported by this API server'),
+/** Words of a schema or of a CEL rule this server cannot honour; a CRD that uses them is refused, not served wrongly. */
+const UNKNOWN_WORDS =
+  '$ref allOf anyOf oneOf not uniqueItems exclusiveMaximum minProperties maxProperties multipleOf messageExpression fieldPath optionalOldSelf'.split(
+    ' ',
   );
-  const free = schema['x-kubernetes-int-or-string'] === true || schema['x-kubernetes-preserve-unknown-fields'] === true;
-  if (schema.type === undefined && !free) causes.push(required(`${at}.type`, missingType));
-  if (schema.default !== undefined)
-    causes.push(...structuralCauses(schema, schema.default, { field: `${at}.default`, label: '' }));
-  if (schema.pattern !== undefined && !isPattern(schema.pattern))
-    causes.push(badValue(`${at}.pattern`, schema.pattern, 'must be a valid regular expression'));
-  (schema['x-kubernetes-validations'] ?? []).forEach((validation, index) => {
-    causes.push(...celCauses(schema, validation, `${at}.x-kubernetes-validations[${index}]`));
-  });
-  for (const [name, child] of Object.entries(schema.properties ?? {}))
-    causes.push(...schemaCauses(child, `${at}.properties[${name}]`, 'must not be empty for specified object fields'));
-  if (schema.items !== undefined)
-    causes.push(...schemaCauses(schema.items, `${at}.items`, 'must not be empty for specified array items'));
-  if (isObj(schema.additionalProperties))
-    causes.push(
-      ...schemaCauses(
-        schema.additionalProperties,
-        `${at}.additionalProperties`,
-        'must not be empty for specified object fields',
-      ),
-    );
-  return causes;
-}
-
-function isPattern(source: string): boolean {
-  try {
-    return new RegExp(source, 'u').source !== '';
-  } catch {
-    return false;
-  }
-}
-
-function celCauses(schema: Schema, validation: Obj, at: string): Cause[] {
-  const causes = UNSUPPORTED.filter((word) => validation[word] !== undefined).map((word) =>
-    badValue(`${at}.${word}`, validation[word], 'is not supported by this API server'),
+const wordCauses = (given: object, at: string): Cause[] =>
+  UNKNOWN_WORDS.filter((word) => word in given).map((word) =>
+    badValue(`${at}.${word}`, (given as Obj)[word], UNSUPPORTED),
   );
+
+function attempt(field: string, value: unknown, why: string, action: () => unknown): Cause[] {
   try {
-    compileRule(text(validation['rule']), schema);
+    action();
+    return [];
   } catch (error) {
+    return [badValue(field, value, `${why}: ${error instanceof Error ? error.message : String(error)}`)];
+  }
+}
+
+function structureCauses(schema: Schema, at: string, role: string): Cause[] {
+  const causes = wordCauses(schema, at);
+  const free = schema['x-kubernetes-int-or-string'] === true || schema['x-kubernetes-preserve-unknown-fields'] === true;
+  if (schema.type === undefined && !free)
+    causes.push(required(`${at}.type`, `must not be empty for specified ${role}`));
+  if (schema.default !== undefined)
+    causes.push(...schemaCauses(schema, schema.default, { field: `${at}.default`, label: '' }));
+  causes.push(
+    ...attempt(
+      `${at}.pattern`,
+      schema.pattern,
+      'must be a valid regular expression',
+      () => new RegExp(schema.pattern ?? '', 'u'),
+    ),
+  );
+  for (const [index, each] of (schema['x-kubernetes-validations'] ?? []).entries()) {
+    const here = `${at}.x-kubernetes-validations[${index}]`;
     causes.push(
-      badValue(
-        `${at}.rule`,
-        validation['rule'],
-        `compilation failed: ERROR: ${error instanceof Error ? error.message : String(error)}`,
-      ),
+      ...wordCauses(each, here),
+      ...attempt(`${here}.rule`, each.rule, 'compilation failed: ERROR', () => compileRule(text(each.rule), schema)),
     );
   }
-  return causes;
+  for (const [name, child] of Object.entries(schema.properties ?? {}))
+    causes.push(...structureCauses(child, `${at}.properties[${name}]`, 'object fields'));
+  const { items, additionalProperties: open } = schema;
+  if (items !== undefined) causes.push(...structureCauses(items, `${at}.items`, 'array items'));
+  return isObj(open) ? [...causes, ...structureCauses(open, `${at}.additionalProperties`, 'object fields')] : causes;
 }
 
 function schemasCauses(spec: Obj): Cause[] {
-  const versions = objs(spec['versions']);
-  const first = obj(versions[0]?.['schema'])['openAPIV3Schema'];
-  const shared = versions.every((version) => same(obj(version['schema'])['openAPIV3Schema'], first));
-  return versions.flatMap((version, index) => {
-    const schema = obj(version['schema'])['openAPIV3Schema'];
+  const schemas = objs(spec.versions).map((version) => obj(version.schema).openAPIV3Schema);
+  const shared = schemas.every((schema) => same(schema, schemas[0]));
+  return schemas.flatMap((schema, index) => {
     const own = `spec.versions[${index}].schema.openAPIV3Schema`;
     if (!isObj(schema)) return [required(own)];
-    if (shared && index > 0) return [];
     const at = shared ? 'spec.validation.openAPIV3Schema' : own;
-    if (schema['type'] !== 'object')
-      return [badValue(`${at}.type`, schema['type'] ?? '', 'must be object at the root')];
-    return schemaCauses(schema as Schema, at);
+    if (schema.type !== 'object') return [badValue(`${at}.type`, schema.type ?? '', 'must be object at the root')];
+    return shared && index > 0 ? [] : structureCauses(schema, at, 'object fields');
   });
-}
-
-function conversionCauses(spec: Obj): Cause[] {
-  const strategy = obj(spec['conversion'])['strategy'];
-  return strategy === 'None'
-    ? []
-    : [badValue('spec.conversion.strategy', strategy, 'only None is supported by this API server')];
 }
 
 /** Rules of CustomResourceDefinitions. */
 export const crdRules: Rules = {
   conditional: true,
-  prepare,
-  validate: (_, change) => {
-    const spec = obj(change.next['spec']);
-    return [
-      ...nameCauses(change),
-      ...conversionCauses(spec),
-      ...versionCauses(spec, obj(change.next['status'])),
-      ...schemasCauses(spec),
-    ];
-  },
+  prepare: (_, { next, live }) => prepare(next, live),
+  validate: (_, { next, live }) => [
+    ...nameCauses(next, live),
+    ...versionCauses(obj(next.spec), obj(next.status)),
+    ...schemasCauses(obj(next.spec)),
+  ],
 };
+
+const BLOCKING =
+  'FieldValueRequired FieldValueNotSupported FieldValueTypeInvalid FieldValueTooLong FieldValueTooMany'.split(' ');
+const UNCHECKED =
+  'some validation rules were not checked because the object was invalid; correct the existing errors to complete validation';
+
+/** Structural causes, and when those do not stand in the way the causes found by CEL rules anywhere in `root`. */
+export function customCauses(root: Schema, schema: Schema, value: unknown, old: unknown, at: Place): Cause[] {
+  const causes = schemaCauses(schema, value, at);
+  if (!JSON.stringify(root).includes('"x-kubernetes-validations"')) return causes;
+  if (causes.some(({ reason }) => BLOCKING.includes(reason))) return [...causes, badValue('<nil>', null, UNCHECKED)];
+  return [...causes, ...ruleCauses(schema, value, old, at.field)];
+}
+
+function ruleCauses(schema: Schema, value: unknown, old: unknown, field: string): Cause[] {
+  const causes: Cause[] = [];
+  for (const { rule, message } of schema['x-kubernetes-validations'] ?? []) {
+    if (old === undefined && text(rule).includes('oldSelf')) continue;
+    const run = compileRule(text(rule), schema);
+    const failed = attempt('', undefined, 'rule evaluation error', () => {
+      if (!run({ self: value, oldSelf: old }))
+        causes.push({
+          reason: 'FieldValueInvalid',
+          message: `Invalid value: ${text(message) || `failed rule: ${text(rule)}`}`,
+          field,
+        });
+    });
+    causes.push(...failed.map((cause) => ({ ...cause, field })));
+  }
+  for (const [index, item] of list(value).entries())
+    causes.push(...ruleCauses(schema.items ?? {}, item, undefined, `${field}[${index}]`));
+  for (const [key, item] of Object.entries(obj(value)))
+    causes.push(
+      ...ruleCauses(fieldSchema(schema, key) ?? {}, item, obj(old)[key], field === '' ? key : `${field}.${key}`),
+    );
+  return causes;
+}

@@ -1,47 +1,61 @@
 import { type Obj } from './json.ts';
-import { type Registry, type ResourceType, SUBRESOURCE_KINDS, groupVersion } from './registry.ts';
+import { type Registry, type ResourceType, groupVersion } from './registry.ts';
 
-const named = (values: Readonly<Record<string, readonly string[]>>): Obj =>
-  Object.fromEntries(Object.entries(values).filter(([, value]) => value.length > 0));
+/** The kind a subresource is answered with when that is not the parent's. */
+const KINDS: Readonly<Record<string, Obj>> = {
+  scale: { group: 'autoscaling', version: 'v1', kind: 'Scale' },
+  eviction: { group: 'policy', version: 'v1', kind: 'Eviction' },
+  token: { group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest' },
+  binding: { kind: 'Binding' },
+  attach: { kind: 'PodAttachOptions' },
+  exec: { kind: 'PodExecOptions' },
+  portforward: { kind: 'PodPortForwardOptions' },
+  proxy: { kind: 'PodProxyOptions' },
+};
+
+const optional = ({ shortNames, categories }: ResourceType): Obj =>
+  Object.fromEntries(Object.entries({ shortNames, categories }).filter(([, value]) => value.length > 0));
 
 function describe(type: ResourceType): Obj[] {
-  const { plural, singular, namespaced, kind, verbs, shortNames, categories } = type;
-  const self = { name: plural, singularName: singular, namespaced, kind, verbs, ...named({ shortNames, categories }) };
-  const parts = [...type.subresources].map(([sub, subVerbs]) => {
-    const [group = '', version = '', subKind = kind] = SUBRESOURCE_KINDS[sub] ?? [];
-    const own = version === '' ? {} : { group, version };
-    return { name: `${plural}/${sub}`, singularName: '', namespaced, ...own, kind: subKind, verbs: subVerbs };
-  });
+  const { plural, singular, namespaced, kind, verbs, subresources } = type;
+  const self = { name: plural, singularName: singular, namespaced, kind, verbs, ...optional(type) };
+  const parts = [...subresources].map(([sub, subVerbs]) => ({
+    ...{ name: `${plural}/${sub}`, singularName: '', namespaced, kind, ...KINDS[sub], verbs: subVerbs },
+  }));
   return [self, ...parts];
 }
 
 function aggregate(type: ResourceType): Obj {
-  const { plural, singular, namespaced, kind, verbs, shortNames, categories } = type;
-  const subresources = [...type.subresources].map(([subresource, subVerbs]) => {
-    const [group = '', version = '', subKind = kind] = SUBRESOURCE_KINDS[subresource] ?? [];
-    return { subresource, responseKind: { group, version, kind: subKind }, verbs: subVerbs };
-  });
+  const { plural, singular, namespaced, kind, verbs } = type;
+  const responseKind = { group: '', version: '', kind };
+  const scope = namespaced ? 'Namespaced' : 'Cluster';
+  const parts = [...type.subresources].map(([subresource, subVerbs]) => ({
+    ...{ subresource, responseKind: { ...responseKind, ...KINDS[subresource] }, verbs: subVerbs },
+  }));
+  const subresources = parts.length === 0 ? {} : { subresources: parts };
   return {
     resource: plural,
-    responseKind: { group: '', version: '', kind },
-    scope: namespaced ? 'Namespaced' : 'Cluster',
+    responseKind,
+    scope,
     singularResource: singular,
     verbs,
-    ...named({ shortNames, categories }),
-    ...(subresources.length === 0 ? {} : { subresources }),
+    ...optional(type),
+    ...subresources,
   };
 }
 
-function aggregated(registry: Registry, core: boolean): Obj {
-  const groups = [...registry.groups()].filter(([group]) => (group === '') === core);
-  const items = groups.map(([group, versions]) => ({
-    metadata: core ? {} : { name: group },
-    versions: versions.map((version) => ({
-      version,
-      resources: registry.of(group, version).map(aggregate),
-      freshness: 'Current',
-    })),
-  }));
+/** The aggregated discovery document of the core group or of all others. */
+export function discoverAll(registry: Registry, core: boolean): Obj {
+  const items = [...registry.groups()]
+    .filter(([group]) => (group === '') === core)
+    .map(([name, versions]) => ({
+      metadata: core ? {} : { name },
+      versions: versions.map((version) => ({
+        version,
+        resources: registry.of(name, version).map(aggregate),
+        freshness: 'Current',
+      })),
+    }));
   return { kind: 'APIGroupDiscoveryList', apiVersion: 'apidiscovery.k8s.io/v2', metadata: {}, items };
 }
 
@@ -50,32 +64,19 @@ function groupOf(name: string, versions: readonly string[]): Obj {
   return { name, versions: all, preferredVersion: all[0] };
 }
 
-/** The discovery document at a path below /api or /apis, undefined when there is none. */
-export function discover(
-  registry: Registry,
-  parts: readonly string[],
-  wantsAggregated: boolean,
-  host: string,
-): Obj | undefined {
-  const [root, first, second] = parts;
-  if (first === undefined && wantsAggregated) return aggregated(registry, root === 'api');
+/** The discovery document at /api, /apis or below (path split at slashes), undefined when there is none. */
+export function discover(registry: Registry, [root, first, second]: readonly string[], host: string): Obj | undefined {
   const groups = registry.groups();
-  if (root === 'api' && first === undefined)
-    return {
-      kind: 'APIVersions',
-      versions: ['v1'],
-      serverAddressByClientCIDRs: [{ clientCIDR: '0.0.0.0/0', serverAddress: host }],
-    };
-  if (first === undefined) {
-    const named = [...groups].filter(([name]) => name !== '').map(([name, versions]) => groupOf(name, versions));
-    return { kind: 'APIGroupList', apiVersion: 'v1', groups: named };
-  }
+  const serverAddressByClientCIDRs = [{ clientCIDR: '0.0.0.0/0', serverAddress: host }];
+  if (first === undefined && root === 'api')
+    return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs };
+  const named = [...groups].filter(([name]) => name !== '').map(([name, versions]) => groupOf(name, versions));
+  if (first === undefined) return { kind: 'APIGroupList', apiVersion: 'v1', groups: named };
   const [group, version] = root === 'api' ? ['', first] : [first, second];
   const versions = groups.get(group);
-  if (versions === undefined) return undefined;
-  if (version === undefined) return { kind: 'APIGroup', apiVersion: 'v1', ...groupOf(group, versions) };
-  if (!versions.includes(version)) return undefined;
-  const head = group === '' ? { kind: 'APIResourceList' } : { kind: 'APIResourceList', apiVersion: 'v1' };
+  if (version === undefined) return versions && { kind: 'APIGroup', apiVersion: 'v1', ...groupOf(group, versions) };
+  if (versions?.includes(version) !== true) return undefined;
+  const head = { kind: 'APIResourceList', ...(group === '' ? {} : { apiVersion: 'v1' }) };
   return {
     ...head,
     groupVersion: groupVersion(group, version),

@@ -1,52 +1,43 @@
 import { type Obj, dig, isObj, list, obj, same } from './json.ts';
-import { type Schema } from './schema.ts';
+import { type Schema, fieldSchema } from './schema.ts';
 
 const SEPARATOR = '\u0000';
 
 /** Owned fields as paths of FieldsV1 keys (f:name, k:{…}, v:…) joined by NUL. */
 export type FieldSet = Set<string>;
 
-const child = (path: string, key: string): string => (path === '' ? key : `${path}${SEPARATOR}${key}`);
-const open = (schema: Schema): Schema =>
-  typeof schema.additionalProperties === 'object' ? schema.additionalProperties : {};
+const join = (path: string, key: string): string => (path === '' ? key : `${path}${SEPARATOR}${key}`);
+const isAtomic = (schema: Schema): boolean => schema['x-kubernetes-map-type'] === 'atomic';
+const isSet = (schema: Schema): boolean => schema['x-kubernetes-list-type'] === 'set';
 
-const keysOf = (schema: Schema): readonly string[] | undefined =>
-  schema['x-kubernetes-list-type'] === 'map' ? (schema['x-kubernetes-list-map-keys'] ?? []) : undefined;
-
-/** The FieldsV1 key of an element of a keyed list. */
-function itemKey(schema: Schema, keys: readonly string[], item: unknown): string {
-  const named = [...keys].sort().map((key) => [key, dig(item, key) ?? schema.items?.properties?.[key]?.default]);
-  return `k:${JSON.stringify(Object.fromEntries(named.filter(([, value]) => value !== undefined)))}`;
+/** The FieldsV1 key of an element of a list with keys or of a set. */
+function itemKey(schema: Schema, item: unknown): string {
+  const keys = [...(schema['x-kubernetes-list-map-keys'] ?? [])].sort();
+  if (keys.length === 0) return `v:${JSON.stringify(item)}`;
+  const named = keys.map((key) => [key, dig(item, key) ?? schema.items?.properties?.[key]?.default]);
+  return `k:${JSON.stringify(Object.fromEntries(named))}`;
 }
 
 /** Every field with its value; with `containers` also the maps and keyed elements themselves. */
-export function leaves(schema: Schema, value: unknown, containers: boolean): Map<string, unknown> {
-  const found = new Map<string, unknown>();
-  walk(schema, value, '', { containers, found });
-  return found;
-}
-
-interface Walk {
-  readonly containers: boolean;
-  readonly found: Map<string, unknown>;
-}
-
-function walk(schema: Schema, value: unknown, path: string, state: Walk): void {
-  const keys = keysOf(schema);
-  if (isObj(value) && schema['x-kubernetes-map-type'] !== 'atomic' && Object.keys(value).length > 0) {
-    if (state.containers && schema.properties === undefined && path !== '') state.found.set(path, SEPARATOR);
+export function leaves(
+  schema: Schema,
+  value: unknown,
+  containers: boolean,
+  path = '',
+  found = new Map<string, unknown>(),
+): Map<string, unknown> {
+  if (isObj(value) && !isAtomic(schema) && Object.keys(value).length > 0) {
+    if (containers && schema.properties === undefined && path !== '') found.set(path, SEPARATOR);
     for (const [key, item] of Object.entries(value))
-      walk(schema.properties?.[key] ?? open(schema), item, child(path, `f:${key}`), state);
-  } else if (Array.isArray(value) && value.length > 0 && keys !== undefined) {
-    if (state.containers) state.found.set(path, SEPARATOR);
+      leaves(fieldSchema(schema, key) ?? {}, item, containers, join(path, `f:${key}`), found);
+  } else if (Array.isArray(value) && value.length > 0 && schema['x-kubernetes-list-type']?.match(/map|set/)) {
     for (const item of list(value)) {
-      const at = child(path, itemKey(schema, keys, item));
-      state.found.set(at, SEPARATOR);
-      walk(schema.items ?? {}, item, at, state);
+      const at = join(path, itemKey(schema, item));
+      found.set(at, isSet(schema) ? item : SEPARATOR);
+      if (!isSet(schema)) leaves(schema.items ?? {}, item, containers, at, found);
     }
-  } else if (Array.isArray(value) && value.length > 0 && schema['x-kubernetes-list-type'] === 'set') {
-    for (const item of list(value)) state.found.set(child(path, `v:${JSON.stringify(item)}`), item);
-  } else state.found.set(path, value);
+  } else found.set(path, value);
+  return found;
 }
 
 /** Fields of `next` that are new or different, and fields of `old` that are gone. */
@@ -54,27 +45,24 @@ export function compareFields(schema: Schema, old: unknown, next: unknown): { ch
   const before = leaves(schema, old ?? {}, true);
   const after = leaves(schema, next, true);
   const changed = [...after].filter(([path, value]) => !before.has(path) || !same(before.get(path), value));
-  return {
-    changed: new Set(changed.map(([path]) => path)),
-    removed: new Set([...before.keys()].filter((path) => !after.has(path))),
-  };
+  const removed = [...before.keys()].filter((path) => !after.has(path));
+  return { changed: new Set(changed.map(([path]) => path)), removed: new Set(removed) };
 }
 
 /** `config` laid over `live`: maps, keyed lists and sets are merged, everything else is replaced. */
 export function overlay(schema: Schema, live: unknown, config: unknown): unknown {
-  if (isObj(live) && isObj(config) && schema['x-kubernetes-map-type'] !== 'atomic') {
-    const result: Obj = { ...live };
-    for (const [key, value] of Object.entries(config))
-      result[key] = overlay(schema.properties?.[key] ?? open(schema), live[key], value);
-    return result;
+  if (isObj(live) && isObj(config) && !isAtomic(schema)) {
+    const merged = Object.entries(config).map(([key, value]) => [
+      key,
+      overlay(fieldSchema(schema, key) ?? {}, live[key], value),
+    ]);
+    return { ...live, ...(Object.fromEntries(merged) as Obj) };
   }
-  const keys = keysOf(schema);
-  if (!Array.isArray(live) || !Array.isArray(config)) return config;
-  if (schema['x-kubernetes-list-type'] === 'set') return [...new Set([...list(live), ...list(config)])];
-  if (keys === undefined) return config;
-  const items = new Map(list(live).map((item) => [itemKey(schema, keys, item), item]));
+  if (!Array.isArray(live) || !Array.isArray(config) || !schema['x-kubernetes-list-type']?.match(/map|set/))
+    return config;
+  const items = new Map(list(live).map((item) => [itemKey(schema, item), item]));
   for (const item of list(config)) {
-    const key = itemKey(schema, keys, item);
+    const key = itemKey(schema, item);
     items.set(key, overlay(schema.items ?? {}, items.get(key), item));
   }
   return [...items.values()];
@@ -82,23 +70,17 @@ export function overlay(schema: Schema, live: unknown, config: unknown): unknown
 
 /** A copy of the value without the field at the path; missing ones are ignored. */
 export function removeField(schema: Schema, value: unknown, path: string): unknown {
-  return removeAt(schema, value, path.split(SEPARATOR));
-}
-
-function removeAt(schema: Schema, value: unknown, [head = '', ...rest]: readonly string[]): unknown {
+  const [head = '', ...rest] = path.split(SEPARATOR);
+  const tail = rest.join(SEPARATOR);
   if (isObj(value) && head.startsWith('f:')) {
-    const key = head.slice(2);
-    if (value[key] === undefined) return value;
-    const { [key]: at, ...others } = value;
-    if (rest.length === 0) return others;
-    return { ...value, [key]: removeAt(schema.properties?.[key] ?? open(schema), at, rest) };
+    const { [head.slice(2)]: at, ...others } = value;
+    if (at === undefined || tail === '') return others;
+    return { ...value, [head.slice(2)]: removeField(fieldSchema(schema, head.slice(2)) ?? {}, at, tail) };
   }
+  const isIt = (item: unknown): boolean => itemKey(schema, item) === head;
   if (!Array.isArray(value)) return value;
-  const keys = keysOf(schema) ?? [];
-  const isIt = (item: unknown): boolean =>
-    head.startsWith('v:') ? head === `v:${JSON.stringify(item)}` : itemKey(schema, keys, item) === head;
-  if (rest.length === 0) return list(value).filter((item) => !isIt(item));
-  return list(value).map((item) => (isIt(item) ? removeAt(schema.items ?? {}, item, rest) : item));
+  if (tail === '') return list(value).filter((item) => !isIt(item));
+  return list(value).map((item) => (isIt(item) ? removeField(schema.items ?? {}, item, tail) : item));
 }
 
 /** Whether a path lies inside another. */
@@ -108,7 +90,7 @@ export const isInside = (path: string, parent: string): boolean => path.startsWi
 export function encodeFields(fields: FieldSet): Obj {
   const root: Obj = {};
   const members = new Set<Obj>();
-  for (const path of [...fields].sort()) {
+  for (const path of fields) {
     let node = root;
     for (const key of path.split(SEPARATOR)) node = (node[key] ??= {}) as Obj;
     members.add(node);
@@ -121,7 +103,7 @@ export function encodeFields(fields: FieldSet): Obj {
 export function decodeFields(tree: unknown, path = '', found: FieldSet = new Set()): FieldSet {
   const entries = Object.entries(obj(tree));
   if (path !== '' && (entries.length === 0 || obj(tree)['.'] !== undefined)) found.add(path);
-  for (const [key, node] of entries) if (key !== '.') decodeFields(node, child(path, key), found);
+  for (const [key, node] of entries) if (key !== '.') decodeFields(node, join(path, key), found);
   return found;
 }
 
@@ -130,9 +112,10 @@ export const printPath = (path: string): string =>
   path
     .split(SEPARATOR)
     .map((key) => {
-      if (key.startsWith('f:')) return `.${key.slice(2)}`;
-      if (key.startsWith('v:')) return `[=${key.slice(2)}]`;
-      const pairs = Object.entries(JSON.parse(key.slice(2)) as Obj);
-      return `[${pairs.map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(',')}]`;
+      if (!key.startsWith('k:')) return key.startsWith('f:') ? `.${key.slice(2)}` : `[=${key.slice(2)}]`;
+      const pairs = Object.entries(JSON.parse(key.slice(2)) as Obj).map(
+        ([name, value]) => `${name}=${JSON.stringify(value)}`,
+      );
+      return `[${pairs.join(',')}]`;
     })
     .join('');

@@ -47,13 +47,7 @@ export const texts = (value: unknown): string[] => list(value).filter((item) => 
 
 /** The value found by following the keys (string or array index), undefined when the way ends early. */
 export const dig = (value: unknown, ...keys: readonly (string | number)[]): unknown =>
-  keys.reduce<unknown>(
-    (at, key) => (isObj(at) ? at[key] : Array.isArray(at) ? (at as unknown[])[Number(key)] : undefined),
-    value,
-  );
-
-/** A deep copy of a JSON value. */
-export const copy = <T>(value: T): T => structuredClone(value);
+  keys.reduce<unknown>((at, key) => (isObj(at) ? at[key] : list(at)[Number(key)]), value);
 
 /** Deep equality that does not look at key order. */
 export const same = (a: unknown, b: unknown): boolean => isDeepStrictEqual(a, b);

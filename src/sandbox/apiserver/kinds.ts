@@ -18,7 +18,6 @@ apps/v1 daemonsets DaemonSet N ds all | status:gpu
 apps/v1 replicasets ReplicaSet N rs all | scale:gpu status:gpu
 coordination.k8s.io/v1 leases Lease N - - |
 discovery.k8s.io/v1 endpointslices EndpointSlice N - - |
-events.k8s.io/v1 events Event N ev - |
 networking.k8s.io/v1 servicecidrs ServiceCIDR C - - | status:gpu
 scheduling.k8s.io/v1 priorityclasses PriorityClass C pc - |
 rbac.authorization.k8s.io/v1 clusterrolebindings ClusterRoleBinding C - - |
@@ -37,8 +36,8 @@ apiextensions.k8s.io/v1 customresourcedefinitions CustomResourceDefinition C crd
 /**
  * Schemas of the built-in kinds, a line each: `Name: field:type …`.
  * Scalars: s string, i integer, b boolean, t time, u micro time, y base64, q quantity or int-or-string, x anything.
- * [T] list (atomic), [T]@a,b list keyed by a and b, [T]@ set, {T} map; then `!` atomic, `*` required, <a|b> allowed
- * values, >n or >=n minimum, =value default (JSON or a bare word).
+ * [T] list (atomic), [T]@a,b list keyed by a and b, [T]@ set, {T} map; then `!` atomic, <a|b> allowed values,
+ * >n or >=n minimum, =value default (JSON or a bare word).
  */
 export const SCHEMAS = `
 ObjectMeta: name:s generateName:s namespace:s selfLink:s uid:s resourceVersion:s generation:i creationTimestamp:t deletionTimestamp:t deletionGracePeriodSeconds:i labels:{s} annotations:{s} ownerReferences:[OwnerReference]@uid finalizers:[s]@ managedFields:x
@@ -84,7 +83,7 @@ LeaseSpec: holderIdentity:s leaseDurationSeconds:i>0 acquireTime:u renewTime:u l
 ServiceCIDR: spec:ServiceCIDRSpec={} status:ServiceCIDRStatus={}
 ServiceCIDRSpec: cidrs:[s]
 ServiceCIDRStatus: conditions:[Condition]@type
-PriorityClass: value:i* globalDefault:b description:s preemptionPolicy:s=PreemptLowerPriority
+PriorityClass: value:i globalDefault:b description:s preemptionPolicy:s=PreemptLowerPriority
 PolicyRule: verbs:[s] apiGroups:[s] resources:[s] resourceNames:[s] nonResourceURLs:[s]
 Role: rules:[PolicyRule]=null
 ClusterRole: rules:[PolicyRule]=null aggregationRule:AggregationRule

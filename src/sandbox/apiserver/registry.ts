@@ -6,65 +6,46 @@ import { type Schema, parseSchemas } from './schema.ts';
 export interface ResourceType {
   readonly group: string;
   readonly version: string;
+  /** Version objects are stored in; differs from `version` for the further versions of a CRD. */
+  readonly storageVersion: string;
   readonly plural: string;
   readonly singular: string;
   readonly kind: string;
-  readonly listKind: string;
   readonly namespaced: boolean;
   readonly shortNames: readonly string[];
   readonly categories: readonly string[];
   readonly verbs: readonly string[];
   /** Verbs by subresource. */
   readonly subresources: ReadonlyMap<string, readonly string[]>;
-  /** Name of the table; versions and groups that share objects share it. */
+  /** Name of the table; the versions of a resource share it. */
   readonly table: string;
   readonly schema: Schema;
+  /** metadata.generation counts changes. */
   readonly counted: boolean;
   /** DELETE answers with the object. */
   readonly returned: boolean;
-  /** The version entry of the CRD, and its spec; undefined for built-in resources. */
-  readonly custom?: { readonly version: Obj; readonly storageVersion: string };
+  /** The version entry of the CRD; undefined for built-in resources. */
+  readonly custom?: Obj;
 }
 
-const VERBS: Readonly<Record<string, string>> = {
-  c: 'create',
-  d: 'delete',
-  D: 'deletecollection',
-  g: 'get',
-  l: 'list',
-  p: 'patch',
-  u: 'update',
-  w: 'watch',
-};
-const verbs = (letters: string): string[] => [...letters].map((letter) => VERBS[letter] ?? letter);
-const names = (source = '-'): string[] => (source === '-' || source === '' ? [] : source.split(','));
+const VERBS = 'create deletecollection delete get list patch update watch'.split(' ');
+const LETTERS = 'cDdglpuw';
+const verbs = (letters: string): string[] => [...letters].map((letter) => VERBS[LETTERS.indexOf(letter)] ?? letter);
+const names = (source = '-'): string[] => (source === '-' ? [] : source.split(','));
 
 /** apiVersion of a group and version. */
 export const groupVersion = (group: string, version: string): string =>
   group === '' ? version : `${group}/${version}`;
 
-/** The kind a subresource is answered with when that is not the parent's. */
-export const SUBRESOURCE_KINDS: Readonly<Record<string, readonly [group: string, version: string, kind: string]>> = {
-  scale: ['autoscaling', 'v1', 'Scale'],
-  eviction: ['policy', 'v1', 'Eviction'],
-  token: ['authentication.k8s.io', 'v1', 'TokenRequest'],
-  binding: ['', '', 'Binding'],
-  attach: ['', '', 'PodAttachOptions'],
-  exec: ['', '', 'PodExecOptions'],
-  portforward: ['', '', 'PodPortForwardOptions'],
-  proxy: ['', '', 'PodProxyOptions'],
-};
-
 /** Groups that exist although nothing of them is served. */
-const EMPTY_GROUPS: readonly string[] = ['policy/v1'];
+const EMPTY_GROUPS = ['policy/v1', 'events.k8s.io/v1'];
 
 /** The resources that are served at this moment. */
 export class Registry {
-  readonly schemas: ReadonlyMap<string, Schema>;
+  readonly schemas: ReadonlyMap<string, Schema> = parseSchemas(SCHEMAS);
   readonly #types = new Map<string, ResourceType>();
 
   constructor() {
-    this.schemas = parseSchemas(SCHEMAS);
     for (const line of RESOURCES.trim().split('\n')) this.#add(this.#builtin(line));
   }
 
@@ -72,32 +53,20 @@ export class Registry {
     return this.#types.get(`${groupVersion(group, version)}/${plural}`);
   }
 
-  /** A built-in resource of version v1 that must exist. */
-  must(group: string, plural: string): ResourceType {
-    const found = this.find(group, 'v1', plural);
-    if (found === undefined) throw new Error(`no resource ${plural}.${group}`);
-    return found;
-  }
-
-  /** Any served version of a resource known by its table. */
+  /** Any served version of the resource kept in a table, undefined when nothing of it is served. */
   byTable(table: string): ResourceType | undefined {
     return [...this.#types.values()].find((type) => type.table === table);
-  }
-
-  byKind(apiVersion: string, kind: string): ResourceType | undefined {
-    return [...this.#types.values()].find(
-      (type) => type.kind === kind && groupVersion(type.group, type.version) === apiVersion,
-    );
   }
 
   /** Versions of each group, the preferred one first. */
   groups(): Map<string, string[]> {
     const found = new Map<string, string[]>();
-    const all = [...this.#types.values()].map(({ group, version }) => groupVersion(group, version));
-    for (const each of [...all, ...EMPTY_GROUPS]) {
-      const [group = '', version = ''] = each.includes('/') ? each.split('/') : ['', each];
-      const versions = found.get(group) ?? [];
-      if (!versions.includes(version)) found.set(group, [...versions, version].sort(byPriority));
+    for (const each of [
+      ...[...this.#types.values()].map((type) => groupVersion(type.group, type.version)),
+      ...EMPTY_GROUPS,
+    ]) {
+      const [version = '', group = ''] = each.split('/').reverse();
+      found.set(group, [...new Set([...(found.get(group) ?? []), version])].sort(byPriority));
     }
     return found;
   }
@@ -113,15 +82,24 @@ export class Registry {
   /** Serves exactly the served versions of a CRD. */
   register(crd: Obj): void {
     this.unregister(crd);
-    const spec = obj(crd['spec']);
-    const storage = objs(spec['versions']).find((version) => version['storage'] === true);
-    for (const version of objs(spec['versions']))
-      if (version['served'] === true) this.#add(this.#custom(spec, version, text(storage?.['name'])));
+    const spec = obj(crd.spec);
+    const storage = objs(spec.versions).find((version) => version.storage === true);
+    for (const version of objs(spec.versions))
+      if (version.served === true) this.#add(this.#custom(spec, version, text(storage?.name)));
   }
 
   unregister(crd: Obj): void {
-    const table = tableOf(obj(crd['spec']));
-    for (const [key, type] of this.#types) if (type.table === table) this.#types.delete(key);
+    for (const [key, type] of this.#types) if (type.table === tableOf(crd)) this.#types.delete(key);
+  }
+
+  /** A schema with apiVersion, kind and metadata added. */
+  withMeta(schema: Schema = {}): Schema {
+    const head = {
+      apiVersion: { type: 'string' },
+      kind: { type: 'string' },
+      metadata: this.schemas.get('ObjectMeta') ?? {},
+    };
+    return { ...schema, properties: { ...schema.properties, ...head } };
   }
 
   #add(type: ResourceType): void {
@@ -130,72 +108,57 @@ export class Registry {
 
   #builtin(line: string): ResourceType {
     const [head = '', tail = ''] = line.split('|');
-    const [gv = '', plural = '', kind = '', scope, short, categories, letters = 'cdDglpuw'] = head.trim().split(' ');
+    const [gv = '', plural = '', kind = '', scope, short, categories, letters = LETTERS] = head.trim().split(' ');
     const [version = '', group = ''] = gv.split('/').reverse();
-    const schema = this.schemas.get(kind) ?? {};
-    const shared = plural === 'events' ? this.schemas.get('Event') : schema;
+    const subresources = tail
+      .trim()
+      .split(' ')
+      .flatMap((each) => (each === '' ? [] : [each.split(':') as [string, string]]));
     return {
-      ...{ group, version, plural, kind, singular: kind.toLowerCase(), listKind: `${kind}List` },
-      namespaced: scope === 'N',
-      shortNames: names(short),
-      categories: names(categories),
-      verbs: verbs(letters),
-      subresources: new Map(
-        names(tail.trim().replaceAll(' ', ',')).map((sub) => [sub.split(':')[0] ?? '', verbs(sub.split(':')[1] ?? '')]),
-      ),
-      table: plural === 'events' ? 'events' : `${group === '' ? '' : `${group}/`}${plural}`,
-      schema: this.withMeta(shared ?? {}),
-      counted: COUNTED.includes(kind),
-      returned: RETURNED.includes(kind),
+      ...{
+        group,
+        version,
+        storageVersion: version,
+        plural,
+        kind,
+        singular: kind.toLowerCase(),
+        namespaced: scope === 'N',
+      },
+      ...{ shortNames: names(short), categories: names(categories), verbs: verbs(letters).sort() },
+      subresources: new Map(subresources.map(([name, letters]) => [name, verbs(letters)])),
+      ...{ table: group === '' ? plural : `${group}/${plural}`, schema: this.withMeta(this.schemas.get(kind)) },
+      ...{ counted: COUNTED.includes(kind), returned: RETURNED.includes(kind) },
     };
   }
 
-  /** A schema with apiVersion, kind and metadata added. */
-  withMeta(schema: Schema): Schema {
-    const meta = this.schemas.get('ObjectMeta') ?? {};
-    const properties = {
-      ...schema.properties,
-      apiVersion: { type: 'string' },
-      kind: { type: 'string' },
-      metadata: meta,
-    };
-    return { ...schema, properties };
-  }
-
-  #custom(spec: Obj, version: Obj, storageVersion: string): ResourceType {
-    const naming = obj(spec['names']);
-    const sub = obj(version['subresources']);
-    const offered = ['scale', 'status'].filter((name) => sub[name] !== undefined);
+  #custom(spec: Obj, custom: Obj, storageVersion: string): ResourceType {
+    const { plural, singular, kind, shortNames, categories } = obj(spec.names);
+    const offered = Object.keys(obj(custom.subresources)).filter((name) => name === 'status');
+    const schema = this.withMeta(obj(obj(custom.schema).openAPIV3Schema) as Schema);
     return {
-      group: text(spec['group']),
-      version: text(version['name']),
-      plural: text(naming['plural']),
-      singular: text(naming['singular']),
-      kind: text(naming['kind']),
-      listKind: text(naming['listKind']),
-      namespaced: spec['scope'] === 'Namespaced',
-      shortNames: texts(naming['shortNames']),
-      categories: texts(naming['categories']),
-      verbs: verbs('dDglpcuw'),
-      subresources: new Map(offered.map((name) => [name, verbs('gpu')])),
-      table: tableOf(spec),
-      schema: this.withMeta(obj(obj(version['schema'])['openAPIV3Schema']) as Schema),
-      counted: true,
-      returned: false,
-      custom: { version, storageVersion },
+      ...{
+        group: text(spec.group),
+        version: text(custom.name),
+        storageVersion,
+        namespaced: spec.scope === 'Namespaced',
+      },
+      ...{ plural: text(plural), singular: text(singular), kind: text(kind), table: tableOf({ spec }), schema, custom },
+      ...{ shortNames: texts(shortNames), categories: texts(categories), verbs: verbs('dDglpcuw') },
+      ...{ subresources: new Map(offered.map((name) => [name, verbs('gpu')])), counted: true, returned: false },
     };
   }
 }
 
-const tableOf = (spec: Obj): string => `${text(spec['group'])}/${text(obj(spec['names'])['plural'])}`;
+/** The table that holds the objects of a CRD. */
+export const tableOf = ({ spec }: Obj): string => `${text(obj(spec).group)}/${text(obj(obj(spec).names).plural)}`;
 
 /** Kubernetes' version order: v2 before v1 before v1beta1 before anything else. */
 function byPriority(a: string, b: string): number {
   const rank = (version: string): number => {
-    const [, major, stage, minor] = /^v(\d+)(?:(alpha|beta)(\d+))?$/.exec(version) ?? [];
-    if (major === undefined) return -1;
-    const base = stage === undefined ? 2_000_000 : stage === 'beta' ? 1_000_000 : 0;
-    return base + Number(major) * 1000 + Number(minor ?? 0);
+    const [, major, stage = 'ga', minor = '0'] = /^v(\d+)(?:(alpha|beta)(\d+))?$/.exec(version) ?? [];
+    return major === undefined
+      ? -1
+      : ['alpha', 'beta', 'ga'].indexOf(stage) * 1e6 + Number(major) * 1000 + Number(minor);
   };
   return rank(b) - rank(a) || (a < b ? -1 : 1);
 }

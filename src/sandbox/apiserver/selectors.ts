@@ -1,4 +1,4 @@
-import { type Obj, type Resource, dig, isObj, objs, text, texts } from './json.ts';
+import { type Obj, type Resource, dig, obj, objs, text, texts } from './json.ts';
 import { type ResourceType } from './registry.ts';
 import { badRequest } from './status.ts';
 
@@ -12,114 +12,87 @@ interface Requirement {
   readonly values?: readonly string[];
 }
 
-const matches = (labels: Obj, { key, negative, values }: Requirement): boolean => {
-  const value = labels[key];
-  return negative !== (value !== undefined && (values === undefined || values.includes(text(value))));
-};
+const meets = (labels: Obj, { key, negative, values }: Requirement): boolean =>
+  negative !== (labels[key] !== undefined && (values === undefined || values.includes(text(labels[key]))));
 
 /** Parses a label selector string, 400 with apimachinery's words when it cannot. */
-export function labelMatcher(selector: string): Matcher | undefined {
-  if (selector.trim() === '') return undefined;
-  const tokens = selector.match(/!=|==|=|!|\(|\)|,|[^\s!=(),]+/g) ?? [];
+export function labelMatcher(selector: string): Matcher {
+  const tokens = selector.match(/!=|==|[=!(),]|[^\s!=(),]+/g) ?? [];
   const requirements: Requirement[] = [];
   while (tokens.length > 0) {
     requirements.push(parseRequirement(tokens));
-    const next = tokens.shift();
-    if (next !== undefined && next !== ',') throw badRequest(`found '${next}', expected: ',' or 'end of string'`);
+    const next = tokens.shift() ?? ',';
+    if (next !== ',') throw badRequest(`found '${next}', expected: ',' or 'end of string'`);
   }
-  return ({ metadata }) => requirements.every((requirement) => matches(metadata.labels ?? {}, requirement));
+  return ({ metadata }) => requirements.every((requirement) => meets(metadata.labels ?? {}, requirement));
 }
 
 function parseRequirement(tokens: string[]): Requirement {
-  const first = tokens.shift() ?? '';
-  if (first === '!') return { key: tokens.shift() ?? '', negative: true };
-  const operator = tokens[0];
-  if (operator === undefined || operator === ',') return { key: first, negative: false };
+  const negated = tokens[0] === '!' && tokens.shift() !== undefined;
+  const key = tokens.shift() ?? '';
+  const operator = tokens[0] ?? ',';
+  if (operator === ',' || negated) return { key, negative: negated };
   tokens.shift();
-  if (/^[!=]=?$/.test(operator) && operator !== '!')
-    return {
-      key: first,
-      negative: operator === '!=',
-      values: [/^[^,()]/.test(tokens[0] ?? ',') ? (tokens.shift() ?? '') : ''],
-    };
-  if (operator !== 'in' && operator !== 'notin')
-    throw badRequest(`unable to parse requirement: found '${operator}', expected: in, notin, =, ==, !=, gt, lt`);
-  const open = tokens.shift();
-  if (open !== '(') throw badRequest(`unable to parse requirement: found '${open ?? ''}' expected: '('`);
+  if (['=', '==', '!='].includes(operator)) {
+    const value = /^[^,()]/.test(tokens[0] ?? ',') ? (tokens.shift() ?? '') : '';
+    return { key, negative: operator === '!=', values: [value] };
+  }
+  const fail = (found = '', expected: string): Error =>
+    badRequest(`unable to parse requirement: found '${found}' expected: ${expected}`);
+  if (operator !== 'in' && operator !== 'notin') throw fail(operator, 'in, notin, =, ==, !=');
+  if (tokens[0] !== '(') throw fail(tokens[0], "'('");
   const close = tokens.indexOf(')');
-  if (close < 0) throw badRequest("unable to parse requirement: found '', expected: ',' or ')'");
-  const values = tokens.splice(0, close + 1).filter((token) => token !== ',' && token !== ')');
-  return { key: first, negative: operator === 'notin', values };
+  if (close < 0) throw fail('', "')'");
+  const values = tokens.splice(0, close + 1).filter((token) => /[^(),]/.test(token));
+  return { key, negative: operator === 'notin', values };
 }
 
 /** A LabelSelector object (matchLabels, matchExpressions); an empty one matches everything. */
 export function objectSelector(selector: unknown): (labels: Obj) => boolean {
-  const exact = Object.entries(isObj(selector) && isObj(selector['matchLabels']) ? selector['matchLabels'] : {});
-  const requirements: Requirement[] = exact.map(([key, value]) => ({ key, negative: false, values: [text(value)] }));
-  for (const each of objs(isObj(selector) ? selector['matchExpressions'] : [])) {
-    const operator = text(each['operator']);
-    const negative = operator === 'NotIn' || operator === 'DoesNotExist';
-    const base = { key: text(each['key']), negative };
-    requirements.push(operator.endsWith('In') ? { ...base, values: texts(each['values']) } : base);
-  }
-  return (labels) => requirements.every((requirement) => matches(labels, requirement));
+  const { matchLabels, matchExpressions } = obj(selector);
+  const exact = Object.entries(obj(matchLabels)).map(([key, value]) => ({
+    key,
+    negative: false,
+    values: [text(value)],
+  }));
+  const others = objs(matchExpressions).map(({ key, operator, values }) => ({
+    ...{ key: text(key), negative: operator === 'NotIn' || operator === 'DoesNotExist' },
+    ...(text(operator).endsWith('In') ? { values: texts(values) } : {}),
+  }));
+  return (labels) => [...exact, ...others].every((requirement) => meets(labels, requirement));
 }
 
-const EXTRA_FIELDS: Readonly<Record<string, readonly string[]>> = {
+const INVOLVED = ['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'].map(
+  (key) => `involvedObject.${key}`,
+);
+const FIELDS: Readonly<Record<string, readonly string[]>> = {
   pods: [
     'spec.nodeName',
     'spec.restartPolicy',
     'spec.schedulerName',
     'spec.serviceAccountName',
-    'spec.hostNetwork',
     'status.phase',
     'status.podIP',
-    'status.nominatedNodeName',
   ],
-  nodes: ['spec.unschedulable'],
   namespaces: ['status.phase'],
   secrets: ['type'],
   services: ['spec.clusterIP', 'spec.type'],
-  replicasets: ['status.replicas'],
-  events: [
-    'involvedObject.kind',
-    'involvedObject.namespace',
-    'involvedObject.name',
-    'involvedObject.uid',
-    'involvedObject.apiVersion',
-    'involvedObject.resourceVersion',
-    'involvedObject.fieldPath',
-    'reason',
-    'reportingComponent',
-    'source',
-    'type',
-  ],
+  events: [...INVOLVED, 'reason', 'reportingComponent', 'type'],
 };
 
 /** Parses a field selector, 400 for fields the resource cannot be selected by. */
-export function fieldMatcher(type: ResourceType, selector: string): Matcher | undefined {
-  if (selector.trim() === '') return undefined;
-  const terms = selector
-    .split(',')
-    .filter((term) => term !== '')
-    .map((term) => parseTerm(type, term));
+export function fieldMatcher(type: ResourceType, selector: string): Matcher {
+  const terms = selector.split(',').flatMap((term) => (term.trim() === '' ? [] : [parseTerm(type, term)]));
   return (object) => terms.every((term) => term(object));
 }
 
-function parseTerm(type: ResourceType, term: string): Matcher {
-  const [, field = '', operator, wanted = ''] = /^([^!=]*)(!=|==|=)(.*)$/.exec(term) ?? [];
-  if (operator === undefined) throw badRequest(`invalid selector: '${term}'; can't understand '${term}'`);
-  const selectable = objs(type.custom?.version['selectableFields']).map((each) => text(each['jsonPath']).slice(1));
-  const builtin = type.custom === undefined ? (EXTRA_FIELDS[type.plural] ?? []) : selectable;
-  if (![...builtin, 'metadata.name', 'metadata.namespace'].includes(field))
-    throw badRequest(
-      type.custom === undefined
-        ? `${JSON.stringify(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`
-        : `field label not supported: ${field}`,
-    );
-  const keys = field === 'source' ? ['source', 'component'] : field.split('.');
-  return (object) => {
-    const value = dig(object, ...keys);
-    return (operator !== '!=') === (String(value ?? (field.endsWith('unschedulable') ? false : '')) === wanted);
-  };
+function parseTerm({ custom, plural }: ResourceType, term: string): Matcher {
+  const [, field = '', operator = '', wanted = ''] = /^([^!=]*)(!=|==|=)(.*)$/.exec(term) ?? [];
+  if (operator === '') throw badRequest(`invalid selector: '${term}'; can't understand '${term}'`);
+  const own =
+    custom === undefined ? FIELDS[plural] : objs(custom.selectableFields).map((each) => text(each.jsonPath).slice(1));
+  const known = ['metadata.name', 'metadata.namespace', ...(own ?? [])].includes(field);
+  if (!known && custom !== undefined) throw badRequest(`field label not supported: ${field}`);
+  if (!known) throw badRequest(`"${field}" is not a known field selector: only "metadata.name", "metadata.namespace"`);
+  return (object) => (operator !== '!=') === (String(dig(object, ...field.split('.')) ?? '') === wanted);
 }

@@ -5,10 +5,10 @@ export interface Change {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
   readonly revision: number;
   readonly object: Resource;
-  readonly previous?: Resource;
+  readonly previous?: Resource | undefined;
 }
 
-/** All objects of one resource, with the changes that watches and exact lists may still ask for. */
+/** All objects of one resource by "namespace/name", with the changes that watches and exact lists may still ask for. */
 export interface Table {
   readonly key: string;
   readonly objects: Map<string, Resource>;
@@ -21,9 +21,7 @@ export interface Table {
 const HISTORY = 1000;
 
 /** The place of an object inside its table: "namespace/name", "/name" for cluster-scoped ones. */
-export const place = (namespace: string | undefined, name: string): string => `${namespace ?? ''}/${name}`;
-
-const placeOf = (object: Resource): string => place(object.metadata.namespace, object.metadata.name);
+export const placeOf = ({ metadata }: Resource): string => `${metadata.namespace ?? ''}/${metadata.name}`;
 
 /**
  * All objects of the server in memory, one revision counter for everything.
@@ -41,23 +39,18 @@ export class Store {
   /** The table, made when missing; a new one knows no history before this moment. */
   table(key: string): Table {
     const known = this.tables.get(key);
-    if (known !== undefined) return known;
-    const made: Table = { key, objects: new Map(), watchers: new Set(), history: [], oldest: this.#revision };
-    this.tables.set(key, made);
+    const made: Table = known ?? { key, objects: new Map(), watchers: new Set(), history: [], oldest: this.#revision };
+    if (known === undefined) this.tables.set(key, made);
     return made;
   }
 
-  drop(key: string): void {
-    this.tables.delete(key);
-  }
-
   get(key: string, namespace: string | undefined, name: string): Resource | undefined {
-    return this.tables.get(key)?.objects.get(place(namespace, name));
+    return this.tables.get(key)?.objects.get(`${namespace ?? ''}/${name}`);
   }
 
   /** Objects in the order of namespace and name; all namespaces when none is given. */
   list(key: string, namespace?: string): Resource[] {
-    return sorted(this.tables.get(key)?.objects ?? new Map(), namespace);
+    return this.listAt(key, this.#revision, namespace) ?? [];
   }
 
   /** Objects as they were at a revision, undefined when that is no longer known. */
@@ -65,67 +58,59 @@ export class Store {
     const table = this.table(key);
     if (revision < table.oldest) return undefined;
     const objects = new Map(table.objects);
-    for (const change of table.history.toReversed()) {
-      if (change.revision <= revision) break;
-      if (change.previous === undefined) objects.delete(placeOf(change.object));
-      else objects.set(placeOf(change.object), change.previous);
+    for (let at = table.history.length - 1; (table.history[at]?.revision ?? 0) > revision; at -= 1) {
+      const { object, previous } = table.history[at] as Change;
+      if (previous === undefined) objects.delete(placeOf(object));
+      else objects.set(placeOf(object), previous);
     }
-    return sorted(objects, namespace);
+    return [...objects]
+      .filter(([place]) => namespace === undefined || place.startsWith(`${namespace}/`))
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([, object]) => object);
   }
 
   /** Stores the object (a fresh copy owned by the store from now on) under the next revision. */
-  put(key: string, object: Resource): Resource {
-    const table = this.table(key);
-    const previous = table.objects.get(placeOf(object));
-    const revision = (this.#revision += 1);
-    const stored = { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } };
-    table.objects.set(placeOf(stored), stored);
-    this.#publish(table, {
+  put(key: string, given: Resource): Resource {
+    const { objects } = this.table(key);
+    const previous = objects.get(placeOf(given));
+    const object = this.#stamp(given);
+    objects.set(placeOf(object), object);
+    this.#publish(key, {
       type: previous === undefined ? 'ADDED' : 'MODIFIED',
-      revision,
-      object: stored,
-      ...(previous === undefined ? {} : { previous }),
+      revision: this.#revision,
+      object,
+      previous,
     });
-    return stored;
+    return object;
   }
 
-  remove(key: string, namespace: string | undefined, name: string): void {
-    const table = this.table(key);
-    const previous = table.objects.get(place(namespace, name));
+  remove(key: string, { metadata }: Resource): void {
+    const previous = this.get(key, metadata.namespace, metadata.name);
     if (previous === undefined) return;
-    table.objects.delete(place(namespace, name));
-    const revision = (this.#revision += 1);
-    const object = { ...previous, metadata: { ...previous.metadata, resourceVersion: String(revision) } };
-    this.#publish(table, { type: 'DELETED', revision, object, previous });
+    this.table(key).objects.delete(placeOf(previous));
+    this.#publish(key, { type: 'DELETED', object: this.#stamp(previous), revision: this.#revision, previous });
   }
 
   /** Forgets all history: older revisions are answered with 410 from now on. */
   compact(): void {
-    for (const table of this.tables.values()) {
-      table.history = [];
-      table.oldest = this.#revision;
-    }
+    for (const table of this.tables.values()) Object.assign(table, { history: [], oldest: this.#revision });
   }
 
   onChange(listener: (table: Table, change: Change) => void): void {
     this.#listeners.add(listener);
   }
 
-  #publish(table: Table, change: Change): void {
+  #stamp(object: Resource): Resource {
+    this.#revision += 1;
+    return { ...object, metadata: { ...object.metadata, resourceVersion: String(this.#revision) } };
+  }
+
+  #publish(key: string, change: Change): void {
+    const table = this.table(key);
     table.history.push(change);
-    if (table.history.length >= 2 * HISTORY) {
-      const dropped = table.history.splice(0, HISTORY);
-      table.oldest = dropped.at(-1)?.revision ?? table.oldest;
-    }
+    if (table.history.length >= 2 * HISTORY)
+      table.oldest = table.history.splice(0, HISTORY).at(-1)?.revision ?? table.oldest;
     for (const watcher of table.watchers) watcher(change);
     for (const listener of this.#listeners) listener(table, change);
   }
-}
-
-function sorted(objects: ReadonlyMap<string, Resource>, namespace: string | undefined): Resource[] {
-  const prefix = namespace === undefined ? '' : `${namespace}/`;
-  return [...objects]
-    .filter(([at]) => at.startsWith(prefix))
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, object]) => object);
 }
