@@ -139,6 +139,23 @@ test('a killed charon is noticed and started again, and nothing leaves in clear 
   expect(bed.ip(a!, 'rule')).not.toContain('lookup 220');
 }, 60_000);
 
+test('a peer behind a cut WAN is noticed by DPD, and is there again when the WAN is', async () => {
+  const [, b] = build(2);
+  await join();
+  bed.setWan(b!, 'down');
+  for (const driver of drivers) {
+    await until('the cable is lost', async () => (await driver.connections())[0]?.status === 'connecting', 20_000);
+  }
+  await until(
+    'the reason is told',
+    async () => (await drivers[0]!.connections())[0]?.message.endsWith('the peer does not answer'),
+    20_000,
+  );
+  bed.setWan(b!, 'up');
+  for (const driver of drivers) await until('the cable is back', () => connected(driver, 1), 30_000);
+  await until('pods reach each other', () => bed.allReach());
+}, 90_000);
+
 test('preferred server: identities by pair, only the client initiates', async () => {
   const [a, b] = build(2);
   await join(async (gateway) => {

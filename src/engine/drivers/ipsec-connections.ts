@@ -119,7 +119,10 @@ const IKE_PROPOSALS = ['aes256gcm16-aes128gcm16-prfsha512-prfsha256-ecp256-modp2
 /** With and without Diffie-Hellman: libreswan wants it for every pair but the first (PFS). */
 const ESP_PROPOSALS = ['aes256gcm16-aes128gcm16-ecp256-modp2048-modp3072', 'aes256gcm16-aes128gcm16'];
 
-/** The body of `load-conn`. Only the side that initiates at once does so again when the peer was dead. */
+/**
+ * The body of `load-conn`. Nothing starts or restarts by itself: charon 5.9 gives children it restarts their former
+ * reqids, which others may have by then, and packets go out through the wrong SA. The next sync initiates anew.
+ */
 export function loadMessage(connection: IpsecConnection, dpdDelaySeconds: number): ViciSection {
   const child = ({ localTs, remoteTs }: IpsecChild): ViciSection => ({
     mode: 'tunnel',
@@ -128,7 +131,7 @@ export function loadMessage(connection: IpsecConnection, dpdDelaySeconds: number
     esp_proposals: ESP_PROPOSALS,
     start_action: 'none',
     close_action: 'none',
-    dpd_action: connection.initiates === 'at once' ? 'restart' : 'clear',
+    dpd_action: 'clear',
   });
   return {
     [connection.name]: {

@@ -13,7 +13,7 @@ import { planIpsec, type IpsecPlan } from './ipsec-plan.ts';
 import { syncNetwork } from './network-sync.ts';
 import { LookTimer } from './look-timer.ts';
 import { Pacer } from './pacer.ts';
-import { charonFolder, retireOtherDaemons } from './state-folders.ts';
+import { charonFolder, retireOtherDrivers } from './leftovers.ts';
 
 /** Bytes that IPv4, UDP, ESP with AES-GCM, padding and a second look at IPv6 leave room for. */
 const ESP_OVERHEAD_BYTES = 100;
@@ -53,8 +53,8 @@ export class IpsecDriver implements CableDriver {
   }
 
   async start(signal: AbortSignal): Promise<void> {
-    const { runner, stateDir, privateIp } = this.#dependencies;
-    await retireOtherDaemons(stateDir, 'charon');
+    const { runner, privateIp } = this.#dependencies;
+    await retireOtherDrivers(this.#dependencies, { link: LIBIPSEC_LINK, daemon: 'charon' }, signal);
     await observeUnderlay(runner, privateIp, signal);
     await this.#place([], signal);
     await this.#charon.ensure(signal);

@@ -8,7 +8,7 @@ import { ipv4Cidrs } from './cable-routes.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import type { Cable, CableDriver, DesiredCables, ObservedCable } from './driver.ts';
 import { syncNetwork } from './network-sync.ts';
-import { retireOtherDaemons } from './state-folders.ts';
+import { retireOtherDrivers } from './leftovers.ts';
 import { desiredVxlan, vtepProblems } from './vxlan-network.ts';
 
 /** Cables as a VXLAN between gateways; not encrypted. Speaks with upstream's `vxlan` driver. */
@@ -24,8 +24,8 @@ export class VxlanDriver implements CableDriver {
   }
 
   async start(signal: AbortSignal): Promise<void> {
-    const { runner, privateIp, stateDir } = this.#dependencies;
-    await retireOtherDaemons(stateDir, undefined);
+    const { runner, privateIp } = this.#dependencies;
+    await retireOtherDrivers(this.#dependencies, { link: VXLAN_CABLE.link }, signal);
     await observeUnderlay(runner, privateIp, signal);
   }
 

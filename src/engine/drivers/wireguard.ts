@@ -11,7 +11,7 @@ import type { Cable, CableDriver, DesiredCables, ObservedCable } from './driver.
 import { runAll } from './failures.ts';
 import { syncNetwork } from './network-sync.ts';
 import { LookTimer } from './look-timer.ts';
-import { retireOtherDaemons, wireguardFolder } from './state-folders.ts';
+import { retireOtherDrivers, wireguardFolder } from './leftovers.ts';
 import {
   INTERFACE_NAME,
   PUBLIC_KEY,
@@ -51,8 +51,8 @@ export class WireguardDriver implements CableDriver {
   }
 
   async start(signal: AbortSignal): Promise<void> {
-    const { runner, stateDir, privateIp } = this.#dependencies;
-    await retireOtherDaemons(stateDir, 'wireguard');
+    const { runner, privateIp } = this.#dependencies;
+    await retireOtherDrivers(this.#dependencies, { link: WIREGUARD_CABLE.link, daemon: 'wireguard' }, signal);
     await observeUnderlay(runner, privateIp, signal);
     await this.#ensureDevice(signal);
   }

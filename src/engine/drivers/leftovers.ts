@@ -1,0 +1,33 @@
+import path from 'node:path';
+import type { CommandRunner } from '../../host/command.ts';
+import { stopDaemon } from '../../host/daemon.ts';
+import { applyPlan, observeNetwork } from '../../host/network.ts';
+import { ENGINE_OWNERSHIP } from '../../net/ownership.ts';
+import type { PlanStep } from '../../net/plan.ts';
+
+/** Folder of charon below the state directory. */
+export function charonFolder(stateDir: string): string {
+  return path.join(stateDir, 'charon');
+}
+
+/** Folder of WireGuard below the state directory. */
+export function wireguardFolder(stateDir: string): string {
+  return path.join(stateDir, 'wireguard');
+}
+
+/**
+ * Ends the daemons and removes the links another driver left behind: they hold the UDP port of tunnels. Its guard
+ * stays, and with its links gone drops everything, until the first sync of this driver.
+ */
+export async function retireOtherDrivers(
+  dependencies: { readonly runner: CommandRunner; readonly stateDir: string },
+  own: { readonly link: string; readonly daemon?: 'charon' | 'wireguard' },
+  signal?: AbortSignal,
+): Promise<void> {
+  const { runner, stateDir } = dependencies;
+  if (own.daemon !== 'charon') await stopDaemon(charonFolder(stateDir));
+  if (own.daemon !== 'wireguard') await stopDaemon(wireguardFolder(stateDir));
+  const { links } = await observeNetwork(runner, ENGINE_OWNERSHIP, { sysctls: [] }, signal);
+  const plan = links.filter((link) => link.name !== own.link).map((link): PlanStep => ({ action: 'removeLink', link }));
+  await applyPlan(runner, plan, ENGINE_OWNERSHIP);
+}
