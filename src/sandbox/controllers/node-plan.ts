@@ -5,7 +5,7 @@ import { tolerates } from './placement.ts';
 type Taint = NonNullable<NonNullable<Node['spec']>['taints']>[number] & { readonly timeAdded?: string };
 
 interface HeartbeatCondition extends Condition {
-  readonly lastHeartbeatTime?: string;
+  readonly lastHeartbeatTime?: string | null;
 }
 
 const NOT_READY = 'node.kubernetes.io/not-ready';
@@ -17,7 +17,8 @@ const DEFAULT_TOLERATION_SECONDS = 300;
 export function lastHeardMs(node: Node, lease: Lease | undefined): number {
   const ready: HeartbeatCondition | undefined = conditionOf(node.status?.conditions, 'Ready');
   const times = [lease?.spec?.renewTime, ready?.lastHeartbeatTime, node.metadata.creationTimestamp ?? undefined];
-  return Math.max(...times.map((time) => (time === undefined ? 0 : Date.parse(time))));
+  // API servers write an unset time as null.
+  return Math.max(0, ...times.map((time) => Date.parse(time ?? '')).filter((ms) => !Number.isNaN(ms)));
 }
 
 /** The conditions of a node nobody has heard of: Ready Unknown; undefined when they say so already. */

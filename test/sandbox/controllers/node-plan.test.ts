@@ -18,6 +18,10 @@ describe('node lifecycle', () => {
   test('a node was heard of when its Lease was renewed, it reported, or it came into being', () => {
     const fresh = node('n');
     expect(lastHeardMs(fresh, undefined)).toBe(Date.parse('2026-01-01T00:00:00Z'));
+    const unset = { type: 'Ready', status: 'True', lastHeartbeatTime: null } as const;
+    expect(lastHeardMs({ ...fresh, status: { conditions: [unset] } }, undefined)).toBe(
+      Date.parse('2026-01-01T00:00:00Z'),
+    );
     expect(lastHeardMs(fresh, { metadata: {}, spec: { renewTime: '2026-01-01T00:00:30.500000Z' } })).toBe(
       Date.parse('2026-01-01T00:00:30.500Z'),
     );
