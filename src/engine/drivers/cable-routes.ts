@@ -3,7 +3,7 @@ import type { RouteState, RuleState } from '../../net/state.ts';
 import type { Cable, DesiredCables } from './driver.ts';
 
 /** The route table of cables and the priority of the rule that looks it up; upstream's VXLAN driver uses the same. */
-export const CABLE_TABLE = 100;
+const CABLE_TABLE = 100;
 
 /** The rule that sends everything through the table of cables first. */
 export const CABLE_RULE: RuleState = { priority: CABLE_TABLE, table: CABLE_TABLE };

@@ -15,7 +15,7 @@ const VXLAN_OVERHEAD_BYTES = 50;
 const VTEP_METRIC = 100;
 
 /** The address of a gateway on the VXLAN cable: 241 and the last three octets of its private address. */
-export function vtepAddress(privateIp: string): string | undefined {
+function vtepAddress(privateIp: string): string | undefined {
   if (!isIpAddress(privateIp) || privateIp.includes(':')) return undefined;
   return ['241', ...privateIp.split('.').slice(1)].join('.');
 }

@@ -2,7 +2,7 @@
 export interface ViciSection {
   readonly [key: string]: ViciValue;
 }
-export type ViciValue = string | readonly string[] | ViciSection;
+type ViciValue = string | readonly string[] | ViciSection;
 
 /** Bytes that are not what the VICI protocol says. */
 export class ViciFormatError extends Error {
@@ -165,7 +165,7 @@ export function decodePacket(bytes: Buffer): ViciPacket {
 }
 
 /** The longest packet charon sends or takes: 512 KiB. */
-export const MAX_PACKET_BYTES = 512 * 1024;
+const MAX_PACKET_BYTES = 512 * 1024;
 
 /** Cuts a stream of bytes into packets. */
 export class PacketCutter {
