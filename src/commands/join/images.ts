@@ -1,7 +1,8 @@
 import { GATEWAY_COMPONENT, ROUTEAGENT_COMPONENT } from '../../api/names.ts';
 import { UsageError } from '../../runtime/errors.ts';
 
-const DEFAULT_REPOSITORY = 'quay.io/submariner';
+/** Our daemons take other settings than upstream's images do, so never upstream's repository. */
+const DEFAULT_REPOSITORY = 'localhost/subctl';
 /** Components upstream knows; those that we do not deploy are recorded only. */
 const COMPONENTS = [
   'submariner-operator',

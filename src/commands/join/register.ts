@@ -122,7 +122,7 @@ function healthFlags(command: Command): void {
 function deploymentFlags(command: Command): void {
   command.optionsGroup('Deployment:');
   command
-    .option('--repository <name>', 'repository of the images')
+    .option('--repository <name>', 'repository of the images (default: localhost/subctl, images loaded into the nodes)')
     .option('--version <tag>', 'tag of the images (default: the version of subctl)')
     .option('--image-override <component=image>', 'image of one component; may be given several times', listFlag)
     .option('--broker-url <url>', 'address of the broker, instead of the one in the file')
