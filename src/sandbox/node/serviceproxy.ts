@@ -22,9 +22,13 @@ const SERVICE_LABEL = 'kubernetes.io/service-name';
 /** Bit of the packet mark that asks for masquerading, as kube-proxy has it. */
 const MARK = '0x4000';
 
+function isIpv4(text: string): boolean {
+  return isIpAddress(text) && ipFamily(text) === 4;
+}
+
 function clusterAddress(service: Service): string | undefined {
   const { type, clusterIP = '' } = service.spec;
-  return type === 'ExternalName' || !isIpAddress(clusterIP) || ipFamily(clusterIP) === 6 ? undefined : clusterIP;
+  return type === 'ExternalName' || !isIpv4(clusterIP) ? undefined : clusterIP;
 }
 
 function slicesOf(service: Service, slices: readonly EndpointSlice[]): readonly EndpointSlice[] {
@@ -58,7 +62,7 @@ function endpointsOf(slices: readonly EndpointSlice[], port: ServicePort): Servi
   );
   const unique = new Map(
     found.flatMap(({ endpoint, port }) =>
-      endpoint.addresses.filter(isIpAddress).map((address) => [`${address}:${port}`, { address, port }] as const),
+      endpoint.addresses.filter(isIpv4).map((address) => [`${address}:${port}`, { address, port }] as const),
     ),
   );
   return [...unique].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, endpoint]) => endpoint);
