@@ -11,7 +11,7 @@ import type { ClusterPlan, SandboxPlan } from '../../sandbox/plan.ts';
 import type { CommandRun } from '../context.ts';
 import { formatDuration } from '../duration.ts';
 import { renderTable, type Column } from '../output.ts';
-import { requireRoot, sandboxTools } from '../sandbox/tools.ts';
+import { controlPlanePath, requireRoot, sandboxTools } from '../sandbox/tools.ts';
 import { describeTrouble, observeCluster } from './observe.ts';
 import type { DemoFlags } from './register.ts';
 import { judge, parseProbeOutput, planTraffic, uncoveredPlaces, type Crossing, type TrafficRow } from './traffic.ts';
@@ -26,9 +26,9 @@ interface Demo {
   readonly flags: DemoFlags;
 }
 
-function optionsOf(flags: DemoFlags): SandboxOptions {
+function optionsOf(run: CommandRun, flags: DemoFlags): SandboxOptions {
   const size = { clusters: ['east', 'west'], nodes: 3, gateways: 1, wanLatencyMs: 0 };
-  return { name: flags.name, ...size, controlPlane: flags.controlPlane };
+  return { name: flags.name, ...size, controlPlane: controlPlanePath(run, flags) };
 }
 
 /** Runs subctl itself as a user would, in the directory of the sandbox; resolves with its output. */
@@ -118,7 +118,7 @@ async function proveTraffic(demo: Demo, a: ClusterPlan, b: ClusterPlan): Promise
 
 async function perform(demo: Demo): Promise<void> {
   const { run, tools, flags } = demo;
-  const { plan } = await withLock(tools.files.lock, () => startSandbox(tools, optionsOf(flags)));
+  const { plan } = await withLock(tools.files.lock, () => startSandbox(tools, optionsOf(run, flags)));
   const [a, b] = plan.clusters;
   if (a === undefined || b === undefined) throw new ExpectedError('the demo needs two clusters');
   try {

@@ -12,22 +12,22 @@ import type { CommandRun } from '../context.ts';
 import { renderStructured } from '../output.ts';
 import type { FaultFlags, SandboxFlags, UpFlags } from './register.ts';
 import { renderStatus } from './status-text.ts';
-import { requireRoot, sandboxTools } from './tools.ts';
+import { controlPlanePath, requireRoot, sandboxTools } from './tools.ts';
 
 function nameArgument(name: string): string {
   return name === 'default' ? '' : ` --name ${name}`;
 }
 
-function upOptions(flags: UpFlags): SandboxOptions {
-  const { name, clusters, nodes, gateways, wanLatency, controlPlane } = flags;
-  return { name, clusters, nodes, gateways, wanLatencyMs: wanLatency, controlPlane };
+function upOptions(run: CommandRun, flags: UpFlags): SandboxOptions {
+  const { name, clusters, nodes, gateways, wanLatency } = flags;
+  return { name, clusters, nodes, gateways, wanLatencyMs: wanLatency, controlPlane: controlPlanePath(run, flags) };
 }
 
 /** `subctl sandbox up` */
 export async function sandboxUp(run: CommandRun, _args: readonly string[], flags: UpFlags): Promise<void> {
   requireRoot();
   const tools = sandboxTools(run, flags.name);
-  const { state, fresh } = await withLock(tools.files.lock, () => startSandbox(tools, upOptions(flags)));
+  const { state, fresh } = await withLock(tools.files.lock, () => startSandbox(tools, upOptions(run, flags)));
   const { reporter } = run;
   const suffix = nameArgument(flags.name);
   reporter.done(fresh ? `Clusters ${state.options.clusters.join(' and ')} are up` : 'The sandbox is up already');

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { createRunner } from '../../host/command.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
 import { createLogger } from '../../runtime/logger.ts';
@@ -22,6 +23,11 @@ export function sandboxTools(run: CommandRun, name: string, progress: Progress =
     env: context.env,
     product: { node: process.execPath, dist: findDist(import.meta.dirname), version: context.version },
   };
+}
+
+/** `embedded`, or the directory of the control plane's programs as an absolute path. */
+export function controlPlanePath(run: CommandRun, flags: { readonly controlPlane: string }): string {
+  return flags.controlPlane === 'embedded' ? 'embedded' : path.resolve(run.context.cwd, flags.controlPlane);
 }
 
 /** Rejects when the caller may not make network namespaces. */

@@ -1,4 +1,5 @@
 import { ExpectedError } from '../../runtime/errors.ts';
+import { findBinaries } from '../binaries.ts';
 import { createFabric } from '../fabric/fabric.ts';
 import { planSandbox, type SandboxPlan } from '../plan.ts';
 import { isAlive, type ProcessIdentity } from '../processes.ts';
@@ -146,6 +147,7 @@ export async function startSandbox(tools: SandboxTools, options: SandboxOptions)
   const plan = planSandbox(options);
   const running = runningAlready(readState(tools.files), options);
   if (running !== undefined) return { state: running, plan, fresh: false };
+  if (options.controlPlane !== 'embedded') findBinaries(options.controlPlane);
   await removeSandbox(tools, options.name);
   try {
     const state = new StartingState(tools.files, freshState(options, tools.clock.now()));

@@ -1,0 +1,102 @@
+import { spawn, execFileSync, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+export interface Finished {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** One sandbox of a test: its own name and directory, `bin/subctl` run as a user runs it. */
+export class TestSandbox {
+  readonly name = `t-${randomBytes(3).toString('hex')}`;
+  readonly root = mkdtempSync(path.join(tmpdir(), 'sbx-e2e-'));
+
+  start(args: readonly string[]): ChildProcess {
+    const env = {
+      PATH: process.env['PATH'],
+      HOME: this.root,
+      SUBCTL_SANDBOX_DIR: path.join(this.root, 'state'),
+      NO_COLOR: '1',
+    };
+    return spawn(path.resolve('bin/subctl'), [...args], { cwd: this.root, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+
+  run(...args: readonly string[]): Promise<Finished> {
+    return finished(this.start(args));
+  }
+
+  /** Runs and fails with all that was printed unless the exit code is 0. */
+  async ok(...args: readonly string[]): Promise<string> {
+    const result = await this.run(...args);
+    if (result.code === 0) return result.stdout;
+    throw new Error(`subctl ${args.join(' ')}: exit code ${result.code}\n${result.stdout}${result.stderr}`);
+  }
+
+  sandbox(command: string, ...args: readonly string[]): Promise<string> {
+    return this.ok('sandbox', command, '--name', this.name, ...args);
+  }
+
+  kubectl(...args: readonly string[]): string {
+    const kubeconfig = path.join(this.root, 'state', this.name, 'kubeconfig');
+    return execFileSync(
+      'kubectl',
+      ['--kubeconfig', kubeconfig, '--cache-dir', path.join(this.root, 'cache'), ...args],
+      { encoding: 'utf8' },
+    );
+  }
+
+  /** Everything on this machine that belongs to the sandbox: namespaces, processes, files. */
+  remains(): readonly string[] {
+    const namespaces = readdirSync('/run/netns').filter((one) => one.startsWith(`sbx-${this.name}-`));
+    const processes = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && mentions(pid, this.root));
+    const files = entries(path.join(this.root, 'state'));
+    return [...namespaces, ...processes.map((pid) => `process ${pid}`), ...files];
+  }
+
+  async dispose(): Promise<void> {
+    await this.run('sandbox', 'down', '--name', this.name);
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}
+
+export function finished(child: ChildProcess): Promise<Finished> {
+  let stdout = '';
+  let stderr = '';
+  child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  return new Promise((resolve) => child.once('close', (code) => resolve({ code, stdout, stderr })));
+}
+
+function mentions(pid: string, text: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(text);
+  } catch {
+    return false;
+  }
+}
+
+function entries(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+/** Looks until `holds`; fails with what was last seen. */
+export async function eventually<T>(
+  look: () => T | Promise<T>,
+  holds: (seen: T) => boolean,
+  timeoutMs = 30_000,
+): Promise<T> {
+  for (const end = Date.now() + timeoutMs; ;) {
+    const seen = await look();
+    if (holds(seen)) return seen;
+    if (Date.now() > end) throw new Error(`not reached in ${timeoutMs} ms, last seen: ${JSON.stringify(seen)}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
