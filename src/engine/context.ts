@@ -52,6 +52,10 @@ export interface EngineState {
   readonly local: LocalObserver;
   readonly nat: NatDiscovery;
   readonly health: HealthCheck;
+  /** Monotonic milliseconds. */
+  readonly startedMs: number;
+  /** Why the node could not be looked at; written by the loop of the local gateway. */
+  localFailure: string | undefined;
   /** Written by the cables loop. */
   remotes: Remotes;
   cableFailure: string | undefined;

@@ -1,6 +1,7 @@
 import type { Endpoint } from '../api/types.ts';
 import type { KubeObject } from '../kube/client.ts';
 import type { LeaseElector } from '../kube/lease.ts';
+import { messageOf } from '../runtime/errors.ts';
 import { ReconcileLoop } from '../runtime/loop.ts';
 import type { Remotes } from './cables.ts';
 import { syncCables } from './cablesync.ts';
@@ -83,6 +84,8 @@ function createState(dependencies: EngineDependencies, loops: () => Loops): Engi
       logger,
     }),
     health: new HealthCheck({ ping, ...config.healthCheck, clock }),
+    startedMs: clock.monotonic(),
+    localFailure: undefined,
     remotes: NO_REMOTES,
     cableFailure: undefined,
     brokerAwaySinceMs: undefined,
@@ -130,6 +133,10 @@ async function refreshLocal(
   const before = JSON.stringify(shown(state));
   try {
     await state.local.refresh({ node: stores.nodes.list()[0], endpoints: stores.endpoints.list() }, signal);
+    state.localFailure = undefined;
+  } catch (error) {
+    state.localFailure = messageOf(error);
+    throw error;
   } finally {
     const { current } = state.local;
     if (current !== undefined && current.spec.private_ip !== '') {
@@ -140,8 +147,8 @@ async function refreshLocal(
   }
 }
 
-function shown({ local: { current } }: EngineState): unknown {
-  return current === undefined ? undefined : { ...current, driver: undefined };
+function shown({ local: { current }, localFailure }: EngineState): unknown {
+  return current === undefined ? localFailure : { ...current, driver: undefined };
 }
 
 async function publish(dependencies: EngineDependencies, state: EngineState, signal: AbortSignal): Promise<void> {

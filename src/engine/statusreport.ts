@@ -1,5 +1,7 @@
 import { validName } from '../api/names.ts';
 import type { EndpointSpec } from '../api/types.ts';
+import type { KubeObject } from '../kube/client.ts';
+import type { Store } from '../kube/store.ts';
 import type { ObservedCable } from './drivers/driver.ts';
 import type { EngineDependencies, EngineState } from './context.ts';
 import { removeGateways, type GatewayReporter, type StaleGateways } from './gatewaystatus.ts';
@@ -17,7 +19,10 @@ export async function reportStatus(
   const { local, nat, health } = state;
   const active = elector.leader;
   const seen = active ? await observe(state) : { observed: [] };
-  const failures = [...allFailures(state, seen.failure), ...(active ? brokerFailures(dependencies, state) : [])];
+  const failures = [
+    ...allFailures(dependencies, state, seen.failure),
+    ...(active ? brokerFailures(dependencies, state) : []),
+  ];
   const gateway = desiredGateway({
     nodeName: config.nodeName,
     namespace: config.namespace,
@@ -37,19 +42,27 @@ export async function reportStatus(
   await removeGateways(dead, { client, logger, signal });
 }
 
-function allFailures({ local, nat, cableFailure }: EngineState, unobserved: string | undefined): readonly string[] {
-  const others = [nat.failure, cableFailure, unobserved].filter((text) => text !== undefined);
-  return [...(local.current?.failures ?? []), ...others];
+function allFailures(
+  { stores, clock }: EngineDependencies,
+  { local, localFailure, nat, cableFailure, startedMs }: EngineState,
+  unobserved: string | undefined,
+): readonly string[] {
+  const own = local.current?.failures ?? (localFailure === undefined ? [] : [localFailure]);
+  const early = clock.monotonic() - startedMs < PATIENCE_MS;
+  const unseen = Object.entries<Pick<Store<KubeObject>, 'synced' | 'problem'>>({ ...stores })
+    .filter(([, { synced }]) => !synced && !early)
+    .map(([name, { problem }]) => `the ${name} of the cluster are not known yet: ${problem ?? 'still listing'}`);
+  return [...unseen, ...own, ...[nat.failure, cableFailure, unobserved].filter((text) => text !== undefined)];
 }
 
-/** A broker that is away for so long is worth a word; the data plane goes on without it. */
-const BROKER_AWAY_MS = 3000;
+/** What lasts so long is worth a word: caches that do not fill, a broker that is away. */
+const PATIENCE_MS = 3000;
 
 function brokerFailures({ mirror, clock, config }: EngineDependencies, state: EngineState): readonly string[] {
   const { brokerProblem, problems } = mirror;
   const nowMs = clock.monotonic();
   state.brokerAwaySinceMs = brokerProblem === undefined ? undefined : (state.brokerAwaySinceMs ?? nowMs);
-  if (brokerProblem === undefined || nowMs - (state.brokerAwaySinceMs ?? nowMs) < BROKER_AWAY_MS) return problems;
+  if (brokerProblem === undefined || nowMs - (state.brokerAwaySinceMs ?? nowMs) < PATIENCE_MS) return problems;
   return [`broker ${config.broker?.server ?? ''} is away: ${brokerProblem}`, ...problems];
 }
 

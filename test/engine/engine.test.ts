@@ -5,6 +5,7 @@ import path from 'node:path';
 import { localEndpoint } from '../../src/engine/localendpoint.ts';
 import type { Cluster, Endpoint, EndpointSpec, Gateway } from '../../src/api/types.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
+import { KubeApiError } from '../../src/kube/errors.ts';
 import type { Lease, Pod } from '../../src/kube/objects.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { FakeCluster, NAMESPACE, World, startEngine, type FakeNode, type RunningEngine } from './world.ts';
@@ -116,6 +117,31 @@ describe('one gateway', () => {
     node.broken = undefined;
     await world.until('an active Gateway', () => cluster.gateway(node)?.status.haStatus === 'active');
     expect(cluster.gateway(node)!.status.statusFailure).toBe('');
+  });
+
+  test('what it may not read, and a node that cannot be looked at, are said in the Gateway', async () => {
+    const world = new World();
+    const { cluster, node } = west(world);
+    const refuse = { code: 403, reason: 'Forbidden', message: 'nodes is forbidden' };
+    cluster.kube.onCall = ({ resource }) =>
+      resource === 'nodes' ? new KubeApiError(403, refuse, { server: 's', method: 'GET', path: '/' }) : undefined;
+    const failing = { failure: undefined as string | undefined };
+    const addresses = async () => {
+      if (failing.failure !== undefined) throw new Error(failing.failure);
+      return [
+        { link: 'eth0', address: node.ip },
+        { link: 'cni0', address: node.cniAddress },
+      ];
+    };
+    failing.failure = 'program ip not found';
+    running.push(startEngine(world, cluster, node, { facts: { addresses, sourceAddress: async () => node.ip } }));
+    const failure = (): string => cluster.gateway(node)?.status.statusFailure ?? '';
+    await world.until('the missing right', () => failure().startsWith('the nodes of the cluster are not known yet: '));
+    expect(failure()).toContain('nodes is forbidden');
+    cluster.kube.onCall = undefined;
+    await world.until('the missing program', () => failure() === 'program ip not found', 60_000);
+    failing.failure = undefined;
+    await world.until('active', () => cluster.gateway(node)?.status.haStatus === 'active' && failure() === '', 60_000);
   });
 
   test('a taken NAT discovery port is said in the Gateway; the rest goes on', async () => {

@@ -12,6 +12,7 @@ import { createMirror } from '../../src/kube/mirror.ts';
 import type { Lease, Node } from '../../src/kube/objects.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { createStore } from '../../src/kube/store.ts';
+import type { Clock } from '../../src/runtime/clock.ts';
 import { ExpectedError } from '../../src/runtime/errors.ts';
 import { silentLogger } from '../../src/runtime/logger.ts';
 import { FakeClock } from '../fakes/clock.ts';
@@ -49,9 +50,14 @@ export class FakeNode {
   }
 }
 
+/** A clock a test can wait on: it moves, or time does. */
+export interface TestClock extends Clock {
+  advance(ms: number): Promise<void>;
+}
+
 /** Nodes, UDP between them, and a clock. */
 export class World {
-  readonly clock = new FakeClock();
+  readonly clock: TestClock;
   readonly broker = new FakeKube([], 'https://broker');
   readonly nodes = new Map<string, FakeNode>();
   /** Addresses that get no packets. */
@@ -60,7 +66,8 @@ export class World {
   readonly blockedPorts = new Set<number>();
   readonly #sockets = new Map<string, (bytes: Uint8Array, from: UdpAddress) => void>();
 
-  constructor() {
+  constructor(clock: TestClock = new FakeClock()) {
+    this.clock = clock;
     this.broker.now = () => this.clock.now();
   }
 
