@@ -18,7 +18,7 @@ interface ApiServerConfig extends Omit<ApiServerOptions, 'tls'> {
 const programs: Readonly<Record<string, DaemonMain>> = {
   apiserver: async (signal) => {
     const { cert, key, ...rest } = config() as ApiServerConfig;
-    const tls = { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') };
+    const tls = { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8'), ca: readFileSync(cert, 'utf8') };
     const server = await startApiServer({ ...rest, tls });
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
     await server.close();
