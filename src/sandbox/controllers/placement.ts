@@ -57,11 +57,15 @@ function untoleratedTaint(node: Node, tolerations: readonly Toleration[]): Taint
   );
 }
 
+function tolerationsOf(spec: PodSpec): readonly Toleration[] {
+  return spec.tolerations ?? [];
+}
+
 /** The first reason why a pod may not be placed on a node, undefined when it may. Readiness shows itself as taints. */
 export function whyNotOn(
   node: Node,
   spec: PodSpec,
-  tolerations: readonly Toleration[] = spec.tolerations ?? [],
+  tolerations: readonly Toleration[] = tolerationsOf(spec),
 ): string | undefined {
   const named = spec.nodeName ?? '';
   if (named !== '' && named !== node.metadata.name) return 'another node is named';

@@ -24,7 +24,7 @@ export function insideCommand(
   if (!target.startsWith('pod/')) return execInNode(plan, { cluster, node: target }, command);
   const parts = target.split('/').slice(1);
   const [pod = '', namespace = 'default'] = parts.toReversed();
-  return execInPod(plan, { cluster, namespace, pod }, tools.files.nodeDir, command);
+  return execInPod(plan, { cluster, namespace, pod }, (node) => tools.files.nodeDir(node), command);
 }
 
 /** Runs a program with the terminal of the caller; resolves with its exit code, 128 + n when a signal ended it. */
