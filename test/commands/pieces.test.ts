@@ -115,9 +115,11 @@ test('images: default, repository, override', () => {
   expect(() => chooseImages({ imageOverride: ['gateway=x'] }, '1')).toThrow('--image-override: gateway=x');
 });
 
-const gateway = (name: string): Node => node(name, { 'submariner.io/gateway': 'true' }) as Node;
-const unready = (name: string): Node =>
-  ({ ...node(name), status: { conditions: [{ type: 'Ready', status: 'False' }] } }) as Node;
+const gateway = (name: string): Node => node(name, { 'submariner.io/gateway': 'true' });
+const unready = (name: string): Node => ({
+  ...node(name),
+  status: { conditions: [{ type: 'Ready', status: 'False' }] },
+});
 const NOTHING = { named: [], count: undefined, mayLabel: true };
 
 test.each([
@@ -143,7 +145,7 @@ test.each([
 });
 
 test('what is wrong with a pod', () => {
-  const pod = (status: object): Pod => ({ metadata: {}, spec: { nodeName: 'n1', containers: [] }, status }) as Pod;
+  const pod = (status: object): Pod => ({ metadata: {}, spec: { nodeName: 'n1', containers: [] }, status });
   const container = { name: 'c', ready: false, restartCount: 2 };
   expect(podTrouble(pod({ phase: 'Running', containerStatuses: [{ ...container, ready: true }] }))).toBeUndefined();
   const waiting = { waiting: { reason: 'ImagePullBackOff', message: 'no such image' } };
