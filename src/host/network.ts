@@ -1,6 +1,6 @@
 import { diffNetwork, type NetworkPlan } from '../net/diff.ts';
 import type { Ownership } from '../net/ownership.ts';
-import type { NeighbourState, NetworkState, RouteState, RuleState } from '../net/state.ts';
+import type { NeighbourState, NetworkState, RouteState, RuleState, SysctlState } from '../net/state.ts';
 import { describeStep } from '../net/plan.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { applyPlan } from './apply.ts';
@@ -81,13 +81,16 @@ export interface Relevant {
 export async function observeNetwork(
   runner: CommandRunner,
   ownership: Ownership,
-  relevant: Relevant,
+  relevant: Relevant | Promise<Relevant>,
   signal?: AbortSignal,
 ): Promise<NetworkState> {
-  const keys = relevant.sysctls.map((sysctl) => sysctl.key);
+  const readSysctls = async (): Promise<readonly SysctlState[]> => {
+    const keys = (await relevant).sysctls.map((sysctl) => sysctl.key);
+    return observeSysctls(runner, keys, signal);
+  };
   const [{ links, routes, rules, neighbours }, sysctls, ruleset] = await Promise.all([
     observeObjects(runner, ownership, signal),
-    observeSysctls(runner, keys, signal),
+    readSysctls(),
     observeTable(runner, ownership.nftTable, signal),
   ]);
   return {
@@ -112,16 +115,16 @@ function logPlan(logger: Logger, plan: NetworkPlan): void {
 
 /**
  * Observes the owner's row, compares, logs and applies the plan; returns it when it is done. Rejects with
- * PlanError when some of it could not be done. With EMPTY_STATE it removes everything of the owner.
+ * PlanError when some of it could not be done. The kernel is read while `desired` is still being found out. With EMPTY_STATE it removes everything of the owner.
  */
 export async function convergeNetwork(
   tools: NetworkTools,
   ownership: Ownership,
-  desired: NetworkState,
+  desired: NetworkState | Promise<NetworkState>,
   signal?: AbortSignal,
 ): Promise<NetworkPlan> {
-  const observed = await observeNetwork(tools.runner, ownership, desired, signal);
-  const plan = diffNetwork(desired, observed);
+  const [observed, wanted] = await Promise.all([observeNetwork(tools.runner, ownership, desired, signal), desired]);
+  const plan = diffNetwork(wanted, observed);
   logPlan(tools.logger, plan);
   await applyPlan(tools.runner, plan, ownership);
   return plan;

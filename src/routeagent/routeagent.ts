@@ -8,7 +8,7 @@ import type { Node } from '../kube/objects.ts';
 import type { Store } from '../kube/store.ts';
 import type { NetworkPlan } from '../net/diff.ts';
 import { ROUTEAGENT_OWNERSHIP } from '../net/ownership.ts';
-import { EMPTY_STATE } from '../net/state.ts';
+import { EMPTY_STATE, type NetworkState } from '../net/state.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import { messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -141,6 +141,10 @@ export class RouteAgentDaemon {
   }
 
   async #converge(signal: AbortSignal): Promise<NetworkPlan> {
+    return convergeNetwork(this.#dependencies, ROUTEAGENT_OWNERSHIP, this.#desired(signal), signal);
+  }
+
+  async #desired(signal: AbortSignal): Promise<NetworkState> {
     const { config, endpoints, nodes, runner } = this.#dependencies;
     const { clusterId, nodeName, podCidrs, serviceCidrs } = config;
     const question = {
@@ -152,7 +156,7 @@ export class RouteAgentDaemon {
     const view = { clusterId, nodeName, podCidrs, serviceCidrs, endpoints: endpoints.list(), nodes: nodes.list() };
     this.#gathered = gatherInputs(view, host);
     this.#probes.setTargets(this.#probeTargets(this.#gathered));
-    return convergeNetwork(this.#dependencies, ROUTEAGENT_OWNERSHIP, desiredNetwork(this.#gathered.inputs), signal);
+    return desiredNetwork(this.#gathered.inputs);
   }
 
   #probeTargets(gathered: Gathered): readonly ProbeTarget[] {
