@@ -2,10 +2,11 @@ import { CLUSTER_ID_LABEL, TUNNEL_PORT } from '../api/names.ts';
 import type { EndpointSpec } from '../api/types.ts';
 import { parseEndpoint } from '../api/validate.ts';
 import type { KubeObject } from '../kube/client.ts';
-import { cidrContains, cidrsOverlap } from '../net/cidr.ts';
+import { ipFamily } from '../net/cidr.ts';
 import type { Cable, DesiredCables } from './drivers/driver.ts';
 import type { Decision, Peer } from './natdiscovery/discovery.ts';
 import { parsePort } from './nodeconfig.ts';
+import { CidrIndex, prefixLengths } from './overlap.ts';
 
 /** A remote Endpoint that gets a cable. */
 export interface Remote {
@@ -50,13 +51,19 @@ export function judgeRemotes(endpoints: readonly KubeObject[], local: EndpointSp
     }
   }
   const newest = newestOfEachCluster(candidates);
+  const held = heldLocally(newest, local);
+  const guardedCidrs = guarded(newest, held);
   const accepted: Remote[] = [];
+  const names = new Map<string, string>();
   for (const { spec } of newest) {
-    const message = refusal(spec, local, accepted);
-    if (message === undefined) accepted.push(remoteOf(spec));
-    else problems.push({ spec, message });
+    const message = refusal(spec, local, held) ?? nameClash(spec, names);
+    if (message === undefined) {
+      accepted.push(remoteOf(spec));
+      names.set(spec.cable_name, spec.cluster_id);
+      for (const cidr of spec.subnets) held.add(cidr, `cluster ${spec.cluster_id}`);
+    } else problems.push({ spec, message });
   }
-  return { accepted, problems, guardedCidrs: guardedCidrs(newest, local) };
+  return { accepted, problems, guardedCidrs };
 }
 
 function readCandidate(object: KubeObject): Candidate | Problem {
@@ -97,31 +104,36 @@ function newestOfEachCluster(candidates: readonly Candidate[]): readonly Candida
   return [...newest.values()].sort(order);
 }
 
-function refusal(spec: EndpointSpec, local: EndpointSpec, accepted: readonly Remote[]): string | undefined {
+/** What no remote cluster may claim. */
+function heldLocally(newest: readonly Candidate[], local: EndpointSpec): CidrIndex {
+  const address = hostCidr(local.private_ip);
+  const all = [...newest.flatMap(({ spec }) => spec.subnets), ...local.subnets, address];
+  const held = new CidrIndex(prefixLengths(all));
+  for (const cidr of local.subnets) held.add(cidr, 'this cluster');
+  held.add(address, 'this gateway');
+  return held;
+}
+
+function hostCidr(address: string): string {
+  return `${address}/${ipFamily(address) === 4 ? 32 : 128}`;
+}
+
+function refusal(spec: EndpointSpec, local: EndpointSpec, held: CidrIndex): string | undefined {
   const backend = spec.backend.toLowerCase();
   if (backend !== local.backend)
     return `uses cable driver ${backend}, this cluster uses ${local.backend}; join both with the same --cable-driver`;
   const port = spec.backend_config?.['udp-port'];
   if (port !== undefined && parsePort(port) === undefined) return `its udp-port ${JSON.stringify(port)} is not a port`;
-  return overlap(spec, local, accepted) ?? nameClash(spec, accepted);
-}
-
-function overlap(spec: EndpointSpec, local: EndpointSpec, accepted: readonly Remote[]): string | undefined {
   for (const cidr of spec.subnets) {
-    const own = local.subnets.find((subnet) => cidrsOverlap(cidr, subnet));
-    if (own !== undefined) return `its ${cidr} overlaps ${own} of this cluster`;
-    if (cidrContains(cidr, local.private_ip)) return `its ${cidr} contains this gateway's address ${local.private_ip}`;
-    for (const other of accepted) {
-      const theirs = other.spec.subnets.find((subnet) => cidrsOverlap(cidr, subnet));
-      if (theirs !== undefined) return `its ${cidr} overlaps ${theirs} of cluster ${other.spec.cluster_id}`;
-    }
+    const clash = held.find(cidr);
+    if (clash !== undefined) return `its ${cidr} overlaps ${clash.cidr} of ${clash.holder}`;
   }
   return undefined;
 }
 
-function nameClash(spec: EndpointSpec, accepted: readonly Remote[]): string | undefined {
-  const other = accepted.find(({ spec: { cable_name } }) => cable_name === spec.cable_name);
-  return other === undefined ? undefined : `has the cable name of cluster ${other.spec.cluster_id}`;
+function nameClash({ cable_name }: EndpointSpec, names: ReadonlyMap<string, string>): string | undefined {
+  const other = names.get(cable_name);
+  return other === undefined ? undefined : `has the cable name of cluster ${other}`;
 }
 
 function remoteOf(spec: EndpointSpec): Remote {
@@ -142,11 +154,9 @@ function remoteOf(spec: EndpointSpec): Remote {
 }
 
 /** A CIDR that holds local addresses is never guarded: the guard would cut the cluster off from itself. */
-function guardedCidrs(newest: readonly Candidate[], local: EndpointSpec): readonly string[] {
-  const all = newest.flatMap(({ spec }) => spec.subnets);
-  const isLocal = (cidr: string): boolean =>
-    cidrContains(cidr, local.private_ip) || local.subnets.some((subnet) => cidrsOverlap(cidr, subnet));
-  return [...new Set(all.filter((cidr) => !isLocal(cidr)))].sort();
+function guarded(newest: readonly Candidate[], heldLocally: CidrIndex): readonly string[] {
+  const all = new Set(newest.flatMap(({ spec }) => spec.subnets));
+  return [...all].filter((cidr) => heldLocally.find(cidr) === undefined).sort();
 }
 
 /** What the driver of the active gateway has to make true, given how each remote gateway is reached. */

@@ -85,7 +85,7 @@ describe('remote Endpoints', () => {
     [
       'the address of this gateway',
       spec('east', 2, { subnets: ['172.30.0.0/16'] }),
-      /contains this gateway's address 172\.30\.0\.11/,
+      /its 172\.30\.0\.0\/16 overlaps 172\.30\.0\.11\/32 of this gateway/,
     ],
     ['a bad port', spec('east', 2, { backend_config: { 'udp-port': '99999' } }), /its udp-port "99999" is not a port/],
     ['a bad CIDR', spec('east', 2, { subnets: ['10.2.0.0/99'] }), /10\.2\.0\.0\/99/],
