@@ -5,7 +5,13 @@ import { deleteExactly, inNamespaceOf } from '../controllers/controller.ts';
 import { planGarbage, type Found, type GarbageStep } from './garbage-plan.ts';
 import { discoverResources } from './resources.ts';
 
-async function listEverything(client: KubeClient, signal: AbortSignal): Promise<readonly Found[]> {
+/** Everything there is, and the kinds of resource that were looked at. */
+interface Everything {
+  readonly types: readonly ResourceType[];
+  readonly found: readonly Found[];
+}
+
+async function listEverything(client: KubeClient, signal: AbortSignal): Promise<Everything> {
   const types = (await discoverResources(client, signal)).filter(({ plural }) => plural !== 'events');
   const lists = await Promise.all(
     types.map(async (type) => {
@@ -13,30 +19,32 @@ async function listEverything(client: KubeClient, signal: AbortSignal): Promise<
       return items.map((object): Found => ({ type, object }));
     }),
   );
-  return lists.flat();
+  return { types, found: lists.flat() };
 }
 
-/** The kind of resource of an owner among those that were listed; undefined when there is no such object at all. */
-function typeOf(owner: OwnerReference, all: readonly Found[]): ResourceType | undefined {
+function typeOf(owner: OwnerReference, types: readonly ResourceType[]): ResourceType | undefined {
   const group = owner.apiVersion.includes('/') ? owner.apiVersion.split('/')[0] : '';
-  return all.find(({ type }) => type.group === group && type.kind === owner.kind)?.type;
+  return types.find((type) => type.group === group && type.kind === owner.kind);
 }
 
-/** Asks the server itself: an owner made after the lists were taken must not cost its dependents their life. */
-async function ownersAreGone(client: KubeClient, { object }: Found, all: readonly Found[]): Promise<boolean> {
+/**
+ * Asks the server itself: an owner made after the lists were taken must not cost its dependents their life; one of an
+ * unknown kind counts as there.
+ */
+async function ownersAreGone(client: KubeClient, { object }: Found, types: readonly ResourceType[]): Promise<boolean> {
   for (const owner of object.metadata.ownerReferences ?? []) {
-    const type = typeOf(owner, all);
-    if (type === undefined) continue;
+    const type = typeOf(owner, types);
+    if (type === undefined) return false;
     const found = await client.find(type, owner.name, type.namespaced ? inNamespaceOf(object) : {});
     if (found?.metadata.uid === owner.uid) return false;
   }
   return true;
 }
 
-async function perform(client: KubeClient, step: GarbageStep, all: readonly Found[]): Promise<void> {
+async function perform(client: KubeClient, step: GarbageStep, types: readonly ResourceType[]): Promise<void> {
   const { type, object } = step.found;
   if (step.kind === 'delete') {
-    if (await ownersAreGone(client, step.found, all)) await deleteExactly(client, type, object);
+    if (await ownersAreGone(client, step.found, types)) await deleteExactly(client, type, object);
     return;
   }
   const change = step.kind === 'owners' ? { ownerReferences: step.owners } : { finalizers: step.finalizers };
@@ -72,9 +80,9 @@ async function finishNamespaces(client: KubeClient, all: readonly Found[]): Prom
 
 /** One round of the garbage collector: dependents without owners, foreground and orphaning deletions, terminating namespaces. */
 export async function collectGarbage(client: KubeClient, signal: AbortSignal): Promise<void> {
-  const all = await listEverything(client, signal);
+  const { types, found } = await listEverything(client, signal);
   await attemptAll([
-    ...planGarbage(all).map((step) => () => perform(client, step, all)),
-    () => finishNamespaces(client, all),
+    ...planGarbage(found).map((step) => () => perform(client, step, types)),
+    () => finishNamespaces(client, found),
   ]);
 }
