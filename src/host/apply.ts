@@ -98,7 +98,8 @@ function fdbWords(step: PlanStep): readonly string[] {
 }
 
 /** What the tools say when something to be removed is gone already, e.g. together with its link. */
-const GONE = /No such process|No such file or directory|Cannot assign requested address|Address not found|Cannot find device/;
+const GONE =
+  /No such process|No such file or directory|Cannot assign requested address|Address not found|Cannot find device/;
 
 function isDone(step: PlanStep, reason: string | undefined): boolean {
   return reason === undefined || (step.action.startsWith('remove') && GONE.test(reason));

@@ -6,7 +6,7 @@ import { MAIN_TABLE, parseLinks, parseRoutes, type ObservedLink } from './ip.ts'
 import { observeSysctls } from './sysctl.ts';
 
 /** A link with one of its addresses. */
-export interface LinkAddress {
+interface LinkAddress {
   readonly link: string;
   readonly address: string;
   readonly mtuBytes: number;

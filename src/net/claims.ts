@@ -1,7 +1,7 @@
 import { parseCidr } from './cidr.ts';
 
 /** A prefix that somebody has taken. */
-export interface Claim {
+interface Claim {
   readonly owner: string;
   readonly cidr: string;
 }

@@ -12,7 +12,7 @@ import type {
 } from './state.ts';
 
 export { describePlan } from './plan.ts';
-export type { NetworkPlan, PlanStep } from './plan.ts';
+export type { NetworkPlan } from './plan.ts';
 
 function canonicalPrefix(text: string): string {
   const canonical = canonicalCidr(text);

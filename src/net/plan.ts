@@ -12,7 +12,7 @@ export type PlanStep =
   | ({ readonly action: 'changeSet'; readonly table: string; readonly set: string } & ElementChange)
   | { readonly action: 'removeTable'; readonly table: string };
 
-export interface ElementChange {
+interface ElementChange {
   readonly add: readonly string[];
   readonly remove: readonly string[];
 }
@@ -36,7 +36,7 @@ function optional(word: string, value: string | number | undefined): readonly st
 }
 
 /** A route in the words of `ip route`. */
-export function describeRoute(route: RouteState): string {
+function describeRoute(route: RouteState): string {
   const type = route.type === undefined || route.type === 'unicast' ? [] : [route.type];
   return [
     ...type,
