@@ -39,7 +39,10 @@ export async function runEngine(dependencies: EngineDependencies, signal: AbortS
   mirror.onChange(() => loops.status.trigger());
   elector.onChange(() => triggerAll(loops, ['cables', 'publish', 'status']));
   state.nat.onChange(() => triggerAll(loops, ['cables', 'status']));
-  state.health.onChange(() => loops.status.trigger());
+  state.health.onChange(() => {
+    for (const cableName of state.health.dead()) state.nat.doubt(cableName);
+    loops.status.trigger();
+  });
   await Promise.all([
     ...Object.values(stores).map((store) => store.run(signal)),
     ...Object.values(loops).map((loop) => loop.run(signal)),

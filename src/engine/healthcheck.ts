@@ -101,6 +101,11 @@ export class HealthCheck {
     return { ...base, state: probe.answered ? 'alive' : 'waiting' };
   }
 
+  /** Cables that carry nothing. */
+  dead(): readonly string[] {
+    return [...this.#probes.keys()].filter((name) => this.report(name)?.state === 'dead');
+  }
+
   #start({ cableName, address }: ProbeTarget, source: string | undefined): void {
     const { ping, intervalMs, clock } = this.#options;
     const probe: Probe = {

@@ -8,7 +8,15 @@ import type { KubeObject } from '../../src/kube/client.ts';
 import { KubeApiError } from '../../src/kube/errors.ts';
 import type { Lease, Pod } from '../../src/kube/objects.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
-import { FakeCluster, NAMESPACE, World, startEngine, type FakeNode, type RunningEngine } from './world.ts';
+import {
+  FakeCluster,
+  NAMESPACE,
+  World,
+  engineConfig,
+  startEngine,
+  type FakeNode,
+  type RunningEngine,
+} from './world.ts';
 
 let folder: string;
 let running: RunningEngine[];
@@ -238,6 +246,19 @@ describe('two clusters and a broker', () => {
     await world.until('an error', () => connectionOf(first)?.status === 'error', 8000);
     world.dead.delete(second.node.ip);
     await world.until('connected again', () => isConnected(first), 3000);
+  });
+
+  test('a cable that goes silent is discovered anew: the path that still works is taken', async () => {
+    const { world, first, second } = pair(new World());
+    world.alias('198.18.0.11', second.node.ip);
+    running.push(startEngine(world, first.cluster, first.node));
+    const config = engineConfig(second.cluster, second.node, { publicIp: 'ipv4:198.18.0.11' });
+    running.push(startEngine(world, second.cluster, second.node, { config }));
+    await world.until('connected', () => isConnected(first));
+    expect(connectionOf(first)).toMatchObject({ usingIP: '172.31.0.11', usingNAT: false });
+    world.dead.add('172.31.0.11');
+    await world.until('the public address', () => connectionOf(first)?.usingIP === '198.18.0.11', 20_000);
+    expect(connectionOf(first)).toMatchObject({ usingNAT: true });
   });
 
   test('a broker that is away: cables and probes go on, it is said, and what changed is made up for', async () => {

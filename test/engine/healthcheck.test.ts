@@ -46,8 +46,10 @@ test('waits, is alive with the first answer, dead after more losses than allowed
   expect(health.report('c')).toMatchObject({ state: 'dead', silentSinceMs: answeredAt });
   await clock.advance(1000);
   expect(told).toEqual(['alive', 'dead']);
+  expect(health.dead()).toEqual(['c']);
   ping.reply('10.130.1.1');
   expect(told).toEqual(['alive', 'dead', 'alive']);
+  expect(health.dead()).toEqual([]);
 });
 
 test('a cable that never carries anything is dead too', async () => {

@@ -55,6 +55,9 @@ export interface TestClock extends Clock {
   advance(ms: number): Promise<void>;
 }
 
+/** The source port a NAT gives to what it passes on. */
+const NAT_PORT = 50_000;
+
 /** Nodes, UDP between them, and a clock. */
 export class World {
   readonly clock: TestClock;
@@ -62,8 +65,7 @@ export class World {
   readonly nodes = new Map<string, FakeNode>();
   /** Addresses that get no packets. */
   readonly dead = new Set<string>();
-  /** UDP ports nobody can be reached at. */
-  readonly blockedPorts = new Set<number>();
+  readonly #aliases = new Map<string, string>();
   readonly #sockets = new Map<string, (bytes: Uint8Array, from: UdpAddress) => void>();
 
   constructor(clock: TestClock = new FakeClock()) {
@@ -77,11 +79,16 @@ export class World {
     return node;
   }
 
+  /** A public address that a NAT passes on to a node. */
+  alias(publicIp: string, nodeIp: string): void {
+    this.#aliases.set(publicIp, nodeIp);
+  }
+
   /** The tunnel carries packets when both ends have it. */
   carries(node: FakeNode, cable: Cable): boolean {
-    const peer = this.nodes.get(cable.usingIp);
-    if (peer === undefined || this.dead.has(peer.ip) || this.dead.has(node.ip)) return false;
-    return peer.cables.some(({ usingIp }) => usingIp === node.ip);
+    const peer = this.nodes.get(this.#aliases.get(cable.usingIp) ?? cable.usingIp);
+    const back = peer?.cables.find(({ usingIp }) => (this.#aliases.get(usingIp) ?? usingIp) === node.ip);
+    return back !== undefined && !this.dead.has(cable.usingIp) && !this.dead.has(back.usingIp);
   }
 
   async open(node: FakeNode, port: number): Promise<UdpSocket> {
@@ -90,8 +97,12 @@ export class World {
     return {
       port,
       send: async (bytes, to) => {
-        if (this.dead.has(to.ip) || this.dead.has(node.ip) || this.blockedPorts.has(to.port)) return;
-        setImmediate(() => this.#sockets.get(`${to.ip}:${to.port}`)?.(bytes, { ip: node.ip, port }));
+        if (this.dead.has(to.ip)) return;
+        const target = this.#aliases.get(to.ip) ?? to.ip;
+        const [behind] = [...this.#aliases].find(([, ip]) => ip === node.ip) ?? [];
+        const isReply = to.port === NAT_PORT && behind !== undefined;
+        const source = target === to.ip ? { ip: isReply ? behind : node.ip, port } : { ip: node.ip, port: NAT_PORT };
+        setImmediate(() => this.#sockets.get(`${target}:${isReply ? port : to.port}`)?.(bytes, source));
       },
       onMessage: (listener) => void this.#sockets.set(key, listener),
       onError: () => undefined,
@@ -103,7 +114,7 @@ export class World {
     return async ({ address, intervalMs }, listener, signal) => {
       while (!signal.aborted) {
         const target = [...this.nodes.values()].find(({ cniAddress }) => cniAddress === address);
-        const cable = node.cables.find(({ usingIp }) => usingIp === target?.ip);
+        const cable = node.cables.find(({ usingIp }) => (this.#aliases.get(usingIp) ?? usingIp) === target?.ip);
         if (cable !== undefined && this.carries(node, cable)) listener.onReply(1.5);
         await this.clock.sleep(intervalMs, signal);
       }

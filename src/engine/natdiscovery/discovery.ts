@@ -89,6 +89,15 @@ function guess(peer: Peer): Decision {
   return { usingIp, usingNat: usePublic, origin: 'fallback' };
 }
 
+/**
+ * The discovery after its decision turned out to carry nothing: all addresses are asked again, and until one answers the
+ * old decision stays in use.
+ */
+export function doubtDiscovery(discovery: Discovery, nowMs: number): Discovery {
+  if (!isAnswered(discovery)) return discovery;
+  return startDiscovery(discovery.peer, nowMs, discovery.decision);
+}
+
 function isAnswered(discovery: Discovery): boolean {
   return discovery.decision?.origin === 'private' || discovery.decision?.origin === 'public';
 }

@@ -3,6 +3,7 @@ import type { Logger } from '../../runtime/logger.ts';
 import { messageOf } from '../../runtime/errors.ts';
 import type { UdpSocket } from '../../host/udp.ts';
 import {
+  doubtDiscovery,
   nextStepMs,
   receiveResponse,
   samePeer,
@@ -93,6 +94,14 @@ export class NatDiscovery {
       this.#discoveries.set(peer.cableName, startDiscovery(peer, nowMs, remembered(peer)));
       this.#wake.abort();
     }
+  }
+
+  /** Asks again how a peer is reached, because what was decided carries nothing; what was decided stays until then. */
+  doubt(cableName: string): void {
+    const known = this.#discoveries.get(cableName);
+    if (known === undefined) return;
+    this.#discoveries.set(cableName, doubtDiscovery(known, this.#options.clock.monotonic()));
+    this.#wake.abort();
   }
 
   /** Runs until aborted; never rejects. */

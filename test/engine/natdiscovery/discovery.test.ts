@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import {
   DEADLINE_MS,
   PRIVATE_GRACE_MS,
+  doubtDiscovery,
   nextStepMs,
   receiveResponse,
   startDiscovery,
@@ -163,6 +164,27 @@ describe('deciding', () => {
 
   test('what was found for an address the peer no longer has is forgotten', () => {
     expect(new Bench({}, { usingIp: '9.9.9.9', usingNat: false, origin: 'public' }).state.decision).toBeUndefined();
+  });
+});
+
+describe('doubt', () => {
+  test('the decision stays in use while all are asked again, and yields to the first answer', () => {
+    const bench = new Bench().advance(0).answer('172.31.0.11').advance(60_000);
+    const before = bench.sent.length;
+    bench.state = doubtDiscovery(bench.state, bench.now);
+    bench.advance(0);
+    expect(bench.sent.slice(before).map(({ to }) => to.ip)).toEqual(['172.31.0.11', '198.18.0.11']);
+    expect(bench.state.decision).toEqual({ usingIp: '172.31.0.11', usingNat: false, origin: 'remembered' });
+    bench.answer('198.18.0.11', { response: RESPONSE.natDetected }).advance(PRIVATE_GRACE_MS);
+    expect(bench.state.decision).toEqual({ usingIp: '198.18.0.11', usingNat: true, origin: 'public' });
+  });
+
+  test('silence changes nothing', () => {
+    const bench = new Bench().advance(0).answer('172.31.0.11');
+    bench.state = doubtDiscovery(bench.state, bench.now);
+    bench.advance(100_000);
+    expect(bench.state.decision).toMatchObject({ usingIp: '172.31.0.11' });
+    expect(doubtDiscovery(bench.state, bench.now)).toBe(bench.state);
   });
 });
 
