@@ -344,6 +344,8 @@ describe('a pod', () => {
 describe('when the agent is gone', () => {
   test('pods run on; the next agent takes them over, and removes those that were deleted meanwhile', async () => {
     await bed.createPod('deleted', second, idle);
+    await bed.createPod('done', second, { restartPolicy: 'Never', containers: [shell('true')] });
+    await bed.podThat('done', 'is over', (pod) => pod.status?.phase === 'Succeeded');
     await Promise.all([bed.readyPod('deleted'), bed.readyPod('client')]);
     const [kept, lost] = [bed.processOf(second, 'client')!, bed.processOf(second, 'deleted')!];
     signalProcess(bed.agents.get('east-2')!, 'SIGKILL');
@@ -363,8 +365,10 @@ describe('when the agent is gone', () => {
     expect(bed.processOf(second, 'client')).toEqual(kept);
     expect(client.status?.containerStatuses?.[0]?.restartCount).toBe(0);
     expect(answer(await bed.exec('client', ...CURL, `http://${serverIp}:8080/`)).clientIP).toBe(clientIp);
-    await bed.client.delete(RESOURCES.pods, 'after', { namespace: 'default' });
-    await bed.gone('after');
+    for (const name of ['after', 'done']) {
+      await bed.client.delete(RESOURCES.pods, name, { namespace: 'default' });
+      await bed.gone(name);
+    }
   });
 
   test('a node without power starts its pods anew when it comes back', async () => {

@@ -62,8 +62,7 @@ export class NodePods {
     const dying = deletionTimestamp !== undefined;
     const known = this.#workers.get(uid)?.worker;
     if (known === undefined) {
-      if (dying && readRecord(this.#host.nodeDir, uid) === undefined) await this.#removeObject(pod);
-      else if (!isOver(pod)) this.#begin(uid, pod);
+      await this.#syncUnknown(uid, pod, dying);
       return;
     }
     if (dying) known.stop(deletionGracePeriodSeconds);
@@ -71,6 +70,16 @@ export class NodePods {
     if (dying && known.finished) {
       await this.#removeObject(pod);
       this.#workers.delete(uid);
+    }
+  }
+
+  /** A pod that has no worker: a new one, or one of an earlier agent. */
+  async #syncUnknown(uid: string, pod: Pod, dying: boolean): Promise<void> {
+    const nothingRuns = isOver(pod) || (dying && readRecord(this.#host.nodeDir, uid) === undefined);
+    if (!nothingRuns) this.#begin(uid, pod);
+    else if (dying) {
+      await this.#removeRemains(uid);
+      await this.#removeObject(pod);
     }
   }
 

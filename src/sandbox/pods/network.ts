@@ -49,6 +49,7 @@ export class PodNetworks {
       this.#used.set(before.address, uid);
       return before;
     }
+    if (before !== undefined) this.#release(uid, before.address);
     const namespace = podNamespace(this.#options.sandbox, this.#options.node, podKey(uid));
     if (listNamespaces().includes(namespace)) await this.#remove(namespace);
     const address = this.#allocate(uid);
@@ -69,7 +70,11 @@ export class PodNetworks {
   /** Kills what still runs in a pod's network and removes it. */
   async remove(uid: string, network: PodNetwork): Promise<void> {
     if (listNamespaces().includes(network.namespace)) await this.#remove(network.namespace);
-    if (this.#used.get(network.address) === uid) this.#used.delete(network.address);
+    this.#release(uid, network.address);
+  }
+
+  #release(uid: string, address: string): void {
+    if (this.#used.get(address) === uid) this.#used.delete(address);
   }
 
   #allocate(uid: string): string {
