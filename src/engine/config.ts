@@ -5,6 +5,7 @@ import { canonicalCidr, ipFamily } from '../net/cidr.ts';
 import { readConfig, type ConfigReader } from '../runtime/config.ts';
 import { UsageError, messageOf } from '../runtime/errors.ts';
 import type { Environment } from '../runtime/process.ts';
+import { proxyOf } from './proxy.ts';
 
 /** How the broker's API server is reached. */
 export interface BrokerConfig {
@@ -16,6 +17,8 @@ export interface BrokerConfig {
   readonly token: string | undefined;
   readonly tokenFile: string | undefined;
   readonly insecure: boolean;
+  /** HTTP proxy on the way. */
+  readonly proxyUrl: string | undefined;
 }
 
 /** Names of cable drivers as Endpoint.spec.backend has them. */
@@ -92,7 +95,7 @@ function build(read: ConfigReader, env: Environment, readBytes: ReadBytes): Engi
       maxPacketLossCount: read.integer('SUBMARINER_HEALTHCHECKMAXPACKETLOSSCOUNT', { default: 5, min: 1, max: 10_000 }),
     },
     leadership: leadership(read),
-    broker: uninstall && (env['BROKER_K8S_APISERVER'] ?? '') === '' ? undefined : broker(read),
+    broker: uninstall && (env['BROKER_K8S_APISERVER'] ?? '') === '' ? undefined : broker(read, env),
   };
 }
 
@@ -153,7 +156,7 @@ function presharedKey(read: ConfigReader, readBytes: ReadBytes, optional: boolea
   return text ?? '';
 }
 
-function broker(read: ConfigReader): BrokerConfig {
+function broker(read: ConfigReader, env: Environment): BrokerConfig {
   const secret = read.optional('BROKER_K8S_SECRET');
   const folder = secret === undefined ? undefined : `${SECRETS_DIR}/${secret}`;
   const insecure = read.boolean('BROKER_K8S_INSECURE', { default: false });
@@ -163,8 +166,10 @@ function broker(read: ConfigReader): BrokerConfig {
       : read.file(`${folder}/ca.crt`, insecure ? { default: '' } : {});
   const token = folder === undefined ? read.string('BROKER_K8S_APISERVERTOKEN') : undefined;
   if (folder !== undefined) read.file(`${folder}/token`);
+  const server = read.parsed('BROKER_K8S_APISERVER', parseServer, '');
   return {
-    server: read.parsed('BROKER_K8S_APISERVER', parseServer, ''),
+    server,
+    proxyUrl: proxyOf(server, env),
     namespace: read.string('BROKER_K8S_REMOTENAMESPACE'),
     ca: ca === undefined || ca === '' ? undefined : pem(ca),
     token,

@@ -82,8 +82,8 @@ function publicIpSources(client: KubeClient, namespace: string): PublicIpSources
 }
 
 function brokerClient(broker: BrokerConfig): KubeClient {
-  const { server, ca, token, tokenFile, insecure, namespace } = broker;
-  return createHttpsClient({ server, ca, token, tokenFile, insecure, namespace, source: 'broker' });
+  const { server, ca, token, tokenFile, insecure, namespace, proxyUrl } = broker;
+  return createHttpsClient({ server, ca, token, tokenFile, insecure, namespace, proxyUrl, source: 'broker' });
 }
 
 function driverDependencies(

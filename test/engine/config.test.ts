@@ -67,6 +67,7 @@ describe('configuration', () => {
         token: undefined,
         tokenFile: '/run/secrets/submariner.io/submariner-broker-secret/token',
         insecure: false,
+        proxyUrl: undefined,
       },
     });
   });
