@@ -1,5 +1,5 @@
 /** nft table of the CNI, family ip. */
-export const MASQUERADE_TABLE = 'sandbox-cni';
+const MASQUERADE_TABLE = 'sandbox-cni';
 
 /**
  * The script that masquerades as flannel does (its rules in nft's words): what leaves the pod CIDR of the cluster, and

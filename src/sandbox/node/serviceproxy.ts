@@ -3,7 +3,7 @@ import type { EndpointSlice, Service, ServicePort } from '../../kube/objects.ts'
 import { isIpAddress, ipFamily } from '../../net/cidr.ts';
 
 /** nft table of the service proxy, family ip. */
-export const PROXY_TABLE = 'sandbox-proxy';
+const PROXY_TABLE = 'sandbox-proxy';
 
 /** A port of a Service and where its packets go. */
 export interface ServiceTarget {

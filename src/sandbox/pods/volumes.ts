@@ -45,7 +45,7 @@ interface ProjectedSource {
 /** Where a pod's service account is mounted. */
 export const ACCOUNT_DIR = '/var/run/secrets/kubernetes.io/serviceaccount';
 /** Name of the volume that is added when the API server has not added one. */
-export const ACCOUNT_VOLUME = 'kube-api-access';
+const ACCOUNT_VOLUME = 'kube-api-access';
 
 const DEFAULT_MODE = 0o644;
 const TOKEN_SECONDS = 3607;
