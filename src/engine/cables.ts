@@ -16,7 +16,7 @@ export interface Remote {
 }
 
 /** A remote Endpoint that gets none, and why. */
-export interface Problem {
+interface Problem {
   readonly spec: EndpointSpec;
   readonly message: string;
 }

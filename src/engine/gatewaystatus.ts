@@ -8,12 +8,12 @@ import type { Logger } from '../runtime/logger.ts';
 import { UPDATE_TIMESTAMP, sameGateway } from './status.ts';
 
 /** Field manager of everything the engine writes. */
-export const ENGINE_MANAGER = 'submariner-gateway';
+const ENGINE_MANAGER = 'submariner-gateway';
 /** A Gateway is written at least this often. */
-export const HEARTBEAT_MS = 5000;
+const HEARTBEAT_MS = 5000;
 const LOOK_MS = 500;
 /** A Gateway that was not written for so long belongs to a dead engine (upstream's number). */
-export const STALE_GATEWAY_MS = 15_000;
+const STALE_GATEWAY_MS = 15_000;
 
 export interface ReporterOptions {
   readonly client: KubeClient;

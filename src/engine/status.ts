@@ -8,7 +8,7 @@ import type { Decision } from './natdiscovery/discovery.ts';
 /** Annotation of a Gateway with the time it was last written, in Unix seconds (upstream's). */
 export const UPDATE_TIMESTAMP = 'update-timestamp';
 /** Annotation of a Gateway that says what its cable driver is, e.g. whether ESP is in the kernel. */
-export const DRIVER_DESCRIPTION = 'gateway.submariner.io/cable-driver';
+const DRIVER_DESCRIPTION = 'gateway.submariner.io/cable-driver';
 
 /** All that a Gateway object is made of. */
 export interface StatusInputs {
