@@ -47,8 +47,7 @@ function oid(dotted: string): Buffer {
 const distinguishedName = (commonName: string): Buffer =>
   seq(tlv(0x31, seq(oid('2.5.4.3'), tlv(0x0c, Buffer.from(commonName)))));
 
-const time = (ms: number): Buffer =>
-  tlv(0x18, Buffer.from(`${new Date(ms).toISOString().replace(/[-:T]|\.\d+/g, '')}`));
+const time = (ms: number): Buffer => tlv(0x18, Buffer.from(new Date(ms).toISOString().replace(/[-:T]|\.\d+/g, '')));
 
 const extension = (id: string, critical: boolean, body: Uint8Array): Buffer =>
   critical ? seq(oid(id), TRUE, octets(body)) : seq(oid(id), octets(body));

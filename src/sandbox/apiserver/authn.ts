@@ -45,28 +45,31 @@ function boundExtra({ store }: Api, bound: Obj, namespace: string): Record<strin
   return extra;
 }
 
+/** Which service account a token speaks of, and for the kind kept in a Secret that Secret's name. */
+function identityOf(claims: Obj): { namespace: string; name: string; uid: string; secret?: string } {
+  const { namespace, serviceaccount } = obj(claims['kubernetes.io']);
+  const { name, uid } = obj(serviceaccount);
+  const claim = (key: string): string => text(claims[LEGACY + key]);
+  const account = { name: claim('service-account.name'), uid: claim('service-account.uid') };
+  if (claims.iss !== 'kubernetes/serviceaccount')
+    return { namespace: text(namespace), name: text(name), uid: text(uid) };
+  return { namespace: claim('namespace'), ...account, secret: claim('secret.name') };
+}
+
 /** The service account behind a token and the audiences it is for; undefined when it is not (or no longer) good. */
 export function tokenUser(api: Api, token: string): { user: User; audiences: string[] } | undefined {
   const claims = readToken(api, token);
-  if (typeof claims.exp === 'number' && claims.exp * 1000 < api.now()) return undefined;
-  const legacy = claims.iss === 'kubernetes/serviceaccount';
-  const bound = obj(claims['kubernetes.io']);
-  const claim = (key: string): string => text(claims[LEGACY + key]);
-  const old = { namespace: claim('namespace'), name: claim('service-account.name'), uid: claim('service-account.uid') };
-  const { namespace, name, uid } = legacy
-    ? old
-    : { namespace: text(bound.namespace), ...(obj(bound.serviceaccount) as { name?: string; uid?: string }) };
-  const account = api.store.get('serviceaccounts', namespace, text(name));
-  if (account === undefined || account.metadata.uid !== uid) return undefined;
-  if (legacy && api.store.get('secrets', namespace, claim('secret.name')) === undefined) return undefined;
-  const more = boundExtra(api, bound, namespace);
-  if (more === undefined) return undefined;
+  const { namespace, name, uid, secret } = identityOf(claims);
+  const account = api.store.get('serviceaccounts', namespace, name);
+  const expired = Number(claims.exp ?? Infinity) * 1000 < api.now();
+  const secretGone = secret !== undefined && api.store.get('secrets', namespace, secret) === undefined;
+  const bound = boundExtra(api, obj(claims['kubernetes.io']), namespace);
+  if (account?.metadata.uid !== uid || expired || secretGone || bound === undefined) return undefined;
   const groups = ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'];
-  const extra = legacy
-    ? {}
-    : { extra: { 'authentication.kubernetes.io/credential-id': [`JTI=${text(claims.jti)}`], ...more } };
-  const user = { name: `system:serviceaccount:${namespace}:${text(name)}`, uid: text(uid), groups, ...extra };
-  return { user, audiences: legacy ? [api.issuer] : texts(claims.aud) };
+  const extra = { 'authentication.kubernetes.io/credential-id': [`JTI=${text(claims.jti)}`], ...bound };
+  const user = { name: `system:serviceaccount:${namespace}:${name}`, uid, groups };
+  if (secret !== undefined) return { user, audiences: [api.issuer] };
+  return { user: { ...user, extra }, audiences: texts(claims.aud) };
 }
 
 const subject = ({ metadata }: Resource): string => `system:serviceaccount:${metadata.namespace}:${metadata.name}`;

@@ -6,6 +6,7 @@ import { BOOTSTRAP_BINDINGS, BOOTSTRAP_ROLES } from './rbac.ts';
 import { groupVersion, tableOf } from './registry.ts';
 import { objectSelector } from './selectors.ts';
 import { nthAddress } from './services.ts';
+import { type Change } from './store.ts';
 import { createObject } from './writes.ts';
 
 const CRDS = 'apiextensions.k8s.io/customresourcedefinitions';
@@ -48,7 +49,7 @@ function bootstrap(api: Api): void {
  * service accounts and their token Secrets, the root CA, aggregated ClusterRoles.
  * INVARIANTS: works after the request that caused it, on the newest state, never inside a change notification.
  */
-export class Controllers {
+class Controllers {
   readonly #api: Api;
   readonly #garbage: GarbageCollector;
   #queue = new Map<string, Kept>();
@@ -56,13 +57,12 @@ export class Controllers {
   constructor(api: Api) {
     this.#api = api;
     this.#garbage = new GarbageCollector(api);
-    api.store.onChange(({ key }, change) => {
-      const affected = this.#garbage.observe(key, change);
-      for (const each of [{ table: key, object: change.object }, ...affected, ...this.#affected(key, change.object)])
-        this.#enqueue(each);
-      if (key === CRDS && change.type === 'DELETED') api.registry.unregister(change.object);
-    });
-    bootstrap(api);
+  }
+
+  observe(key: string, change: Change): void {
+    const affected = [...this.#garbage.observe(key, change), ...this.#affected(key, change.object)];
+    for (const each of [{ table: key, object: change.object }, ...affected]) this.#enqueue(each);
+    if (key === CRDS && change.type === 'DELETED') this.#api.registry.unregister(change.object);
   }
 
   #enqueue({ table, object }: Kept): void {
@@ -92,7 +92,8 @@ export class Controllers {
     const crd = store.get(CRDS, undefined, table.split('/').reverse().join('.'));
     const waiting = ['serviceaccounts', 'configmaps'].includes(table) || home?.metadata.deletionTimestamp !== undefined;
     return [
-      ...[...roles.map((object) => ({ table, object })), ...secrets.map((object) => ({ table: 'secrets', object }))],
+      ...roles.map((object) => ({ table, object })),
+      ...secrets.map((object) => ({ table: 'secrets', object })),
       ...(home !== undefined && waiting ? [{ table: 'namespaces', object: home }] : []),
       ...(crd?.metadata.deletionTimestamp === undefined ? [] : [{ table: CRDS, object: crd }]),
     ];
@@ -179,7 +180,7 @@ export class Controllers {
     if (crd.metadata.deletionTimestamp !== undefined) {
       for (const object of store.list(table)) this.#garbage.delete({ table, object }, 'Background');
       if (store.list(table).length > 0) return;
-      store.tables.delete(table);
+      store.drop(table);
       this.#garbage.release({ table: CRDS, object: crd }, 'customresourcecleanup.apiextensions.k8s.io');
       return;
     }
@@ -228,4 +229,11 @@ export class Controllers {
     const rules = parts.flatMap((each) => (each === role ? [] : objs(each.rules)));
     if (!same(objs(role.rules), rules)) this.#api.store.put(table, { ...role, rules });
   }
+}
+
+/** Makes what every cluster has from the start, and keeps the controllers at work as long as the store changes. */
+export function runControllers(api: Api): void {
+  const controllers = new Controllers(api);
+  api.store.onChange((table, change) => controllers.observe(table.key, change));
+  bootstrap(api);
 }

@@ -16,9 +16,15 @@ function prepare(next: Resource, live: Resource | undefined): void {
 }
 
 const goVersion = ({ name, served, storage, deprecated, deprecationWarning }: Obj): Obj => ({
-  ...{ Name: name, Served: served === true, Storage: storage === true, Deprecated: deprecated === true },
-  ...{ DeprecationWarning: deprecationWarning ?? null, Schema: null, Subresources: null },
-  ...{ AdditionalPrinterColumns: null, SelectableFields: null },
+  Name: name,
+  Served: served === true,
+  Storage: storage === true,
+  Deprecated: deprecated === true,
+  DeprecationWarning: deprecationWarning ?? null,
+  Schema: null,
+  Subresources: null,
+  AdditionalPrinterColumns: null,
+  SelectableFields: null,
 });
 
 function versionCauses(spec: Obj, status: Obj): Cause[] {
@@ -55,8 +61,14 @@ function nameCauses({ metadata, spec: given }: Resource, live: Resource | undefi
     causes.push(required(`metadata.annotations[${APPROVAL}]`, PROTECTED));
   if (!['Cluster', 'Namespaced'].includes(text(spec.scope))) causes.push(required('spec.scope'));
   if (text(kind) === '') causes.push(required('spec.names.kind'));
-  const strategy = obj(spec.conversion).strategy;
-  return strategy === 'None' ? causes : [...causes, badValue('spec.conversion.strategy', strategy, UNSUPPORTED)];
+  return [...causes, ...featureCauses(spec)];
+}
+
+function featureCauses({ conversion, versions }: Obj): Cause[] {
+  const scaled = objs(versions).some(({ subresources }) => obj(subresources).scale !== undefined);
+  const { strategy } = obj(conversion);
+  const causes = strategy === 'None' ? [] : [badValue('spec.conversion.strategy', strategy, UNSUPPORTED)];
+  return scaled ? [...causes, badValue('spec.versions.subresources.scale', null, UNSUPPORTED)] : causes;
 }
 
 /** Words of a schema or of a CEL rule this server cannot honour; a CRD that uses them is refused, not served wrongly. */
@@ -80,32 +92,27 @@ function attempt(field: string, value: unknown, why: string, action: () => unkno
 
 function structureCauses(schema: Schema, at: string, role: string): Cause[] {
   const causes = wordCauses(schema, at);
-  const free = schema['x-kubernetes-int-or-string'] === true || schema['x-kubernetes-preserve-unknown-fields'] === true;
-  if (schema.type === undefined && !free)
-    causes.push(required(`${at}.type`, `must not be empty for specified ${role}`));
-  if (schema.default !== undefined)
-    causes.push(...schemaCauses(schema, schema.default, { field: `${at}.default`, label: '' }));
+  const { type, pattern, items, additionalProperties: open, default: preset } = schema;
+  const free = schema['x-kubernetes-int-or-string'] ?? schema['x-kubernetes-preserve-unknown-fields'] ?? false;
+  if (type === undefined && !free) causes.push(required(`${at}.type`, `must not be empty for specified ${role}`));
+  if (preset !== undefined) causes.push(...schemaCauses(schema, preset, { field: `${at}.default`, label: '' }));
+  const check = (): unknown => new RegExp(pattern ?? '', 'u');
   causes.push(
-    ...attempt(
-      `${at}.pattern`,
-      schema.pattern,
-      'must be a valid regular expression',
-      () => new RegExp(schema.pattern ?? '', 'u'),
-    ),
+    ...attempt(`${at}.pattern`, pattern, 'must be a valid regular expression', check),
+    ...celCauses(schema, at),
   );
-  for (const [index, each] of (schema['x-kubernetes-validations'] ?? []).entries()) {
-    const here = `${at}.x-kubernetes-validations[${index}]`;
-    causes.push(
-      ...wordCauses(each, here),
-      ...attempt(`${here}.rule`, each.rule, 'compilation failed: ERROR', () => compileRule(text(each.rule), schema)),
-    );
-  }
   for (const [name, child] of Object.entries(schema.properties ?? {}))
     causes.push(...structureCauses(child, `${at}.properties[${name}]`, 'object fields'));
-  const { items, additionalProperties: open } = schema;
   if (items !== undefined) causes.push(...structureCauses(items, `${at}.items`, 'array items'));
   return isObj(open) ? [...causes, ...structureCauses(open, `${at}.additionalProperties`, 'object fields')] : causes;
 }
+
+const celCauses = (schema: Schema, at: string): Cause[] =>
+  (schema['x-kubernetes-validations'] ?? []).flatMap((each, index) => {
+    const here = `${at}.x-kubernetes-validations[${index}]`;
+    const check = (): unknown => compileRule(text(each.rule), schema);
+    return [...wordCauses(each, here), ...attempt(`${here}.rule`, each.rule, 'compilation failed: ERROR', check)];
+  });
 
 function schemasCauses(spec: Obj): Cause[] {
   const schemas = objs(spec.versions).map((version) => obj(version.schema).openAPIV3Schema);

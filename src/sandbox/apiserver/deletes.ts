@@ -16,33 +16,27 @@ export interface Deletion {
 
 const POLICIES = ['Foreground', 'Background', 'Orphan', 'nil'];
 
-function parseDeletion({ query, body }: ApiRequest): Deletion {
-  let given: Obj;
+function readOptions(body: string): Obj {
   try {
-    given = obj(JSON.parse(body.trim() === '' ? '{}' : body));
+    return obj(JSON.parse(body.trim() === '' ? '{}' : body));
   } catch {
     throw badRequest('error decoding DeleteOptions: invalid JSON');
   }
-  const { orphanDependents: orphan, preconditions, dryRun, gracePeriodSeconds } = given;
-  const policy = text(given.propagationPolicy ?? query.get('propagationPolicy'));
+}
+
+function parseDeletion({ query, body }: ApiRequest): Deletion {
+  const given: Obj = { ...Object.fromEntries(query), ...readOptions(body) };
+  const { orphanDependents: orphan, preconditions, dryRun, gracePeriodSeconds: grace } = given;
+  const policy = text(given.propagationPolicy);
   const causes: Cause[] = [];
   if (policy !== '' && orphan !== undefined)
     causes.push(badValue('propagationPolicy', policy, 'orphanDependents and deletionPropagation cannot be both set'));
   if (!['', ...POLICIES].includes(policy)) causes.push(unsupported('propagationPolicy', policy, POLICIES));
   if (causes.length > 0) throw invalid('DeleteOptions', 'meta.k8s.io', '', causes);
-  const grace = gracePeriodSeconds ?? query.get('gracePeriodSeconds') ?? undefined;
   const { uid, resourceVersion } = obj(preconditions);
-  return {
-    ...{
-      uid: text(uid),
-      resourceVersion: text(resourceVersion),
-      policy: policy === '' && orphan === true ? 'Orphan' : policy,
-    },
-    ...{
-      dryRun: query.has('dryRun') || Array.isArray(dryRun),
-      graceSeconds: grace === undefined ? undefined : Number(grace),
-    },
-  };
+  const graceSeconds = grace === undefined ? undefined : Number(grace);
+  const target = { uid: text(uid), resourceVersion: text(resourceVersion) };
+  return { ...target, policy: orphan === true ? 'Orphan' : policy, dryRun: dryRun !== undefined, graceSeconds };
 }
 
 function checkPreconditions({ kind }: ResourceType, { metadata }: Resource, deletion: Deletion): void {
@@ -54,40 +48,48 @@ function checkPreconditions({ kind }: ResourceType, { metadata }: Resource, dele
   check('ResourceVersion', deletion.resourceVersion, metadata.resourceVersion, 'modified');
 }
 
-function podGrace({ spec, status }: Resource, { graceSeconds }: Deletion): number {
+/** Seconds a pod on a node has to stop; 0 for everything else. */
+function podGrace({ kind, spec, status }: Resource, { graceSeconds }: Deletion): number {
   const { nodeName, terminationGracePeriodSeconds } = obj(spec);
   const done = ['Succeeded', 'Failed'].includes(text(obj(status).phase));
-  return done || text(nodeName) === '' ? 0 : (graceSeconds ?? Number(terminationGracePeriodSeconds ?? 30));
+  return kind !== 'Pod' || done || text(nodeName) === ''
+    ? 0
+    : (graceSeconds ?? Number(terminationGracePeriodSeconds ?? 30));
 }
 
+const CRD_CLEANUP = 'customresourcecleanup.apiextensions.k8s.io';
 const HOLDS: Readonly<Record<string, string>> = { Orphan: 'orphan', Foreground: 'foregroundDeletion' };
 
 /** The object as it looks while it waits to be deleted; undefined when it goes at once. */
 function waiting(api: Api, live: Resource, deletion: Deletion): Resource | undefined {
-  const { metadata } = live;
-  const { deletionTimestamp, deletionGracePeriodSeconds: before = Infinity, generation } = metadata;
-  const mark = { deletionTimestamp: deletionTimestamp ?? timestamp(api.now()) };
-  if (live.kind === 'Namespace')
-    return { ...live, metadata: { ...metadata, ...mark }, status: { ...obj(live.status), phase: 'Terminating' } };
-  const isCrd = live.kind === 'CustomResourceDefinition';
-  const hold = isCrd
-    ? 'customresourcecleanup.apiextensions.k8s.io'
-    : deletionTimestamp === undefined
-      ? HOLDS[deletion.policy ?? '']
-      : undefined;
-  const finalizers = [...new Set([...(metadata.finalizers ?? []), ...(hold === undefined ? [] : [hold])])];
-  if (isCrd) return { ...live, metadata: { ...metadata, ...mark, finalizers } };
-  const grace = live.kind === 'Pod' ? podGrace(live, deletion) : 0;
-  if (finalizers.length === 0 && grace === 0) return undefined;
-  if (deletionTimestamp !== undefined && before <= grace) return live;
-  const counted =
-    generation === undefined ? {} : { generation: generation + (deletionTimestamp === undefined ? 1 : 0) };
-  const marks = {
-    deletionTimestamp: timestamp(api.now() + grace * 1000),
-    deletionGracePeriodSeconds: grace,
-    ...counted,
+  const { metadata, kind, status } = live;
+  const { deletionTimestamp = timestamp(api.now()) } = metadata;
+  const marked = { ...metadata, deletionTimestamp };
+  if (kind === 'Namespace') return { ...live, metadata: marked, status: { ...obj(status), phase: 'Terminating' } };
+  const isCrd = kind === 'CustomResourceDefinition';
+  const finalizers = withHold(metadata, isCrd ? CRD_CLEANUP : HOLDS[text(deletion.policy)]);
+  if (isCrd) return { ...live, metadata: { ...marked, finalizers } };
+  const grace = podGrace(live, deletion);
+  return finalizers.length === 0 && grace === 0 ? undefined : graceful(api, live, finalizers, grace);
+}
+
+/** The finalizers, with the one that the deletion itself asks for when it begins. */
+function withHold({ finalizers = [], deletionTimestamp }: Resource['metadata'], hold: string | undefined): string[] {
+  const begins = hold !== undefined && deletionTimestamp === undefined && !finalizers.includes(hold);
+  return begins ? [...finalizers, hold] : finalizers;
+}
+
+function graceful(api: Api, live: Resource, finalizers: string[], deletionGracePeriodSeconds: number): Resource {
+  const { deletionTimestamp, deletionGracePeriodSeconds: before = Infinity, generation } = live.metadata;
+  const first = deletionTimestamp === undefined;
+  if (!first && before <= deletionGracePeriodSeconds) return live;
+  const at = timestamp(api.now() + deletionGracePeriodSeconds * 1000);
+  const counted = generation === undefined ? {} : { generation: generation + (first ? 1 : 0) };
+  const held = finalizers.length === 0 ? {} : { finalizers };
+  return {
+    ...live,
+    metadata: { ...live.metadata, deletionTimestamp: at, deletionGracePeriodSeconds, ...counted, ...held },
   };
-  return { ...live, metadata: { ...metadata, ...marks, ...(finalizers.length === 0 ? {} : { finalizers }) } };
 }
 
 const PROTECTED = ['default', 'kube-system', 'kube-public'];

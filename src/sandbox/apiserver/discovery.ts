@@ -20,7 +20,12 @@ function describe(type: ResourceType): Obj[] {
   const { plural, singular, namespaced, kind, verbs, subresources } = type;
   const self = { name: plural, singularName: singular, namespaced, kind, verbs, ...optional(type) };
   const parts = [...subresources].map(([sub, subVerbs]) => ({
-    ...{ name: `${plural}/${sub}`, singularName: '', namespaced, kind, ...KINDS[sub], verbs: subVerbs },
+    name: `${plural}/${sub}`,
+    singularName: '',
+    namespaced,
+    kind,
+    ...KINDS[sub],
+    verbs: subVerbs,
   }));
   return [self, ...parts];
 }
@@ -30,7 +35,9 @@ function aggregate(type: ResourceType): Obj {
   const responseKind = { group: '', version: '', kind };
   const scope = namespaced ? 'Namespaced' : 'Cluster';
   const parts = [...type.subresources].map(([subresource, subVerbs]) => ({
-    ...{ subresource, responseKind: { ...responseKind, ...KINDS[subresource] }, verbs: subVerbs },
+    subresource,
+    responseKind: { ...responseKind, ...KINDS[subresource] },
+    verbs: subVerbs,
   }));
   const subresources = parts.length === 0 ? {} : { subresources: parts };
   return {
@@ -65,21 +72,22 @@ function groupOf(name: string, versions: readonly string[]): Obj {
 }
 
 /** The discovery document at /api, /apis or below (path split at slashes), undefined when there is none. */
-export function discover(registry: Registry, [root, first, second]: readonly string[], host: string): Obj | undefined {
-  const groups = registry.groups();
+export function discover(registry: Registry, [root, ...rest]: readonly string[], host: string): Obj | undefined {
   const serverAddressByClientCIDRs = [{ clientCIDR: '0.0.0.0/0', serverAddress: host }];
-  if (first === undefined && root === 'api')
-    return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs };
+  if (root === 'api' && rest.length === 0) return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs };
+  if (root === 'api') return discoverGroup(registry, ['', ...rest]);
+  return root === 'apis' ? discoverGroup(registry, rest) : undefined;
+}
+
+function discoverGroup(registry: Registry, [group, version]: readonly string[]): Obj | undefined {
+  const groups = registry.groups();
   const named = [...groups].filter(([name]) => name !== '').map(([name, versions]) => groupOf(name, versions));
-  if (first === undefined) return { kind: 'APIGroupList', apiVersion: 'v1', groups: named };
-  const [group, version] = root === 'api' ? ['', first] : [first, second];
-  const versions = groups.get(group);
-  if (version === undefined) return versions && { kind: 'APIGroup', apiVersion: 'v1', ...groupOf(group, versions) };
-  if (versions?.includes(version) !== true) return undefined;
+  if (group === undefined) return { kind: 'APIGroupList', apiVersion: 'v1', groups: named };
+  const versions = groups.get(group) ?? [];
+  const found = version === undefined ? versions.length > 0 : versions.includes(version);
+  if (!found) return undefined;
+  if (version === undefined) return { kind: 'APIGroup', apiVersion: 'v1', ...groupOf(group, versions) };
   const head = { kind: 'APIResourceList', ...(group === '' ? {} : { apiVersion: 'v1' }) };
-  return {
-    ...head,
-    groupVersion: groupVersion(group, version),
-    resources: registry.of(group, version).flatMap(describe),
-  };
+  const resources = registry.of(group, version).flatMap(describe);
+  return { ...head, groupVersion: groupVersion(group, version), resources };
 }

@@ -10,6 +10,8 @@ const join = (path: string, key: string): string => (path === '' ? key : `${path
 const isAtomic = (schema: Schema): boolean => schema['x-kubernetes-map-type'] === 'atomic';
 const isSet = (schema: Schema): boolean => schema['x-kubernetes-list-type'] === 'set';
 
+const isMerged = (schema: Schema): boolean => ['map', 'set'].includes(schema['x-kubernetes-list-type'] ?? '');
+
 /** The FieldsV1 key of an element of a list with keys or of a set. */
 function itemKey(schema: Schema, item: unknown): string {
   const keys = [...(schema['x-kubernetes-list-map-keys'] ?? [])].sort();
@@ -19,25 +21,32 @@ function itemKey(schema: Schema, item: unknown): string {
 }
 
 /** Every field with its value; with `containers` also the maps and keyed elements themselves. */
-export function leaves(
+export function leaves(schema: Schema, value: unknown, containers: boolean): Map<string, unknown> {
+  const found = new Map<string, unknown>();
+  const visit = (at: Schema, item: unknown, path: string): void => {
+    const parts = partsOf(at, item, path);
+    if (parts === undefined) found.set(path, item);
+    else if (containers && at.properties === undefined && path !== '') found.set(path, SEPARATOR);
+    for (const [key, part, child] of parts ?? []) {
+      if (key.startsWith('k:')) found.set(join(path, key), SEPARATOR);
+      visit(child, part, join(path, key));
+    }
+  };
+  visit(schema, value, '');
+  return found;
+}
+
+/** What can be owned inside a value, undefined when the value is owned as a whole. */
+function partsOf(
   schema: Schema,
   value: unknown,
-  containers: boolean,
-  path = '',
-  found = new Map<string, unknown>(),
-): Map<string, unknown> {
-  if (isObj(value) && !isAtomic(schema) && Object.keys(value).length > 0) {
-    if (containers && schema.properties === undefined && path !== '') found.set(path, SEPARATOR);
-    for (const [key, item] of Object.entries(value))
-      leaves(fieldSchema(schema, key) ?? {}, item, containers, join(path, `f:${key}`), found);
-  } else if (Array.isArray(value) && value.length > 0 && schema['x-kubernetes-list-type']?.match(/map|set/)) {
-    for (const item of list(value)) {
-      const at = join(path, itemKey(schema, item));
-      found.set(at, isSet(schema) ? item : SEPARATOR);
-      if (!isSet(schema)) leaves(schema.items ?? {}, item, containers, at, found);
-    }
-  } else found.set(path, value);
-  return found;
+  path: string,
+): [key: string, part: unknown, schema: Schema][] | undefined {
+  if (isMerged(schema) && list(value).length > 0)
+    return list(value).map((item) => [itemKey(schema, item), item, isSet(schema) ? {} : (schema.items ?? {})]);
+  const entries = isObj(value) && !isAtomic(schema) ? Object.entries(value) : [];
+  if (entries.length === 0 && path !== '') return undefined;
+  return entries.map(([key, item]) => [`f:${key}`, item, fieldSchema(schema, key) ?? {}]);
 }
 
 /** Fields of `next` that are new or different, and fields of `old` that are gone. */
@@ -58,8 +67,7 @@ export function overlay(schema: Schema, live: unknown, config: unknown): unknown
     ]);
     return { ...live, ...(Object.fromEntries(merged) as Obj) };
   }
-  if (!Array.isArray(live) || !Array.isArray(config) || !schema['x-kubernetes-list-type']?.match(/map|set/))
-    return config;
+  if (!Array.isArray(live) || !Array.isArray(config) || !isMerged(schema)) return config;
   const items = new Map(list(live).map((item) => [itemKey(schema, item), item]));
   for (const item of list(config)) {
     const key = itemKey(schema, item);

@@ -22,41 +22,42 @@ export class GarbageCollector {
 
   /** Takes a change in; answers the other objects that have to be looked at because of it. */
   observe(table: string, { type, object, previous }: Change): Kept[] {
-    const { uid = '', ownerReferences = [] } = object.metadata;
-    for (const owner of previous?.metadata.ownerReferences ?? []) this.#dependents.get(text(owner.uid))?.delete(uid);
-    if (type === 'DELETED') {
-      this.#objects.delete(uid);
-      const affected = [
-        ...this.#dependentsOf(uid),
-        ...ownerReferences.flatMap((owner) => this.#objects.get(text(owner.uid)) ?? []),
-      ];
-      if (this.#dependentsOf(uid).length === 0) this.#dependents.delete(uid);
-      return affected;
+    const { uid = '' } = object.metadata;
+    const owners = ownersOf(object);
+    for (const owner of ownersOf(previous)) this.#dependents.get(owner)?.delete(uid);
+    if (type !== 'DELETED') {
+      this.#objects.set(uid, { table, object });
+      for (const owner of owners) this.#dependents.set(owner, (this.#dependents.get(owner) ?? new Set()).add(uid));
+      return [];
     }
-    this.#objects.set(uid, { table, object });
-    for (const owner of ownerReferences) {
-      const known = this.#dependents.get(text(owner.uid)) ?? new Set<string>();
-      this.#dependents.set(text(owner.uid), known.add(uid));
-    }
-    return [];
+    this.#objects.delete(uid);
+    const affected = this.#dependentsOf(uid);
+    if (affected.length === 0) this.#dependents.delete(uid);
+    return [...affected, ...owners.flatMap((owner) => this.#objects.get(owner) ?? [])];
   }
 
   /** Does what an object's owners, dependents and finalizers ask for. */
-  collect({ table, object }: Kept): void {
-    const { uid = '', finalizers = [], ownerReferences = [], deletionTimestamp } = object.metadata;
+  collect(kept: Kept): void {
+    const { uid = '', finalizers = [], deletionTimestamp } = kept.object.metadata;
+    if (deletionTimestamp === undefined) this.#checkOwners(kept);
+    else if (finalizers.includes('orphan')) {
+      for (const each of this.#dependentsOf(uid)) this.#forget(each, uid);
+      this.release(kept, 'orphan');
+    } else if (finalizers.includes('foregroundDeletion')) this.#foreground(kept, uid);
+  }
+
+  #checkOwners(kept: Kept): void {
+    const owners = ownersOf(kept.object);
+    const dead = owners.filter((owner) => !this.#objects.has(owner));
+    if (dead.length > 0 && dead.length === owners.length) this.delete(kept, 'Background');
+    else for (const owner of dead) this.#forget(kept, owner);
+  }
+
+  #foreground(kept: Kept, uid: string): void {
     const dependents = this.#dependentsOf(uid);
-    if (deletionTimestamp === undefined) {
-      const dead = ownerReferences.filter((owner) => !this.#objects.has(text(owner.uid)));
-      if (dead.length > 0 && dead.length === ownerReferences.length) this.delete({ table, object }, 'Background');
-      else for (const owner of dead) this.#forget({ table, object }, text(owner.uid));
-    } else if (finalizers.includes('orphan')) {
-      for (const each of dependents) this.#forget(each, uid);
-      this.release({ table, object }, 'orphan');
-    } else if (finalizers.includes('foregroundDeletion')) {
-      const blocking = dependents.filter((each) => blocks(each, uid));
-      for (const each of dependents) this.delete(each, blocking.includes(each) ? 'Foreground' : 'Background');
-      if (blocking.length === 0) this.release({ table, object }, 'foregroundDeletion');
-    }
+    const blocking = dependents.filter((each) => blocks(each, uid));
+    for (const each of dependents) this.delete(each, blocking.includes(each) ? 'Foreground' : 'Background');
+    if (blocking.length === 0) this.release(kept, 'foregroundDeletion');
   }
 
   /** Deletes an object that is not being deleted yet. */
@@ -86,6 +87,9 @@ export class GarbageCollector {
     });
   }
 }
+
+const ownersOf = (object: Resource | undefined): string[] =>
+  (object?.metadata.ownerReferences ?? []).map((owner) => text(owner.uid));
 
 const blocks = ({ object }: Kept, uid: string): boolean =>
   (object.metadata.ownerReferences ?? []).some((owner) => owner.uid === uid && owner.blockOwnerDeletion === true);

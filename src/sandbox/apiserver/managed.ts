@@ -44,8 +44,12 @@ function trackable(object: Resource | undefined): Obj {
 
 const entriesOf = (object: Resource | undefined): Entry[] =>
   (object?.metadata.managedFields ?? []).map(({ manager, operation, apiVersion, time, subresource, fieldsV1 }) => ({
-    ...{ manager: text(manager), operation: text(operation), apiVersion: text(apiVersion) },
-    ...{ time: text(time), subresource: text(subresource), fields: decodeFields(fieldsV1) },
+    manager: text(manager),
+    operation: text(operation),
+    apiVersion: text(apiVersion),
+    time: text(time),
+    subresource: text(subresource),
+    fields: decodeFields(fieldsV1),
   }));
 
 /** The entries with `fields` as the writer's own, as they are stored; entries that did not change keep their time. */
@@ -71,7 +75,9 @@ function render(
     .map(stamp)
     .sort((a, b) => (rank(a) < rank(b) ? -1 : 1))
     .map(({ fields, subresource, ...entry }) => ({
-      ...{ ...entry, fieldsType: 'FieldsV1', fieldsV1: encodeFields(fields) },
+      ...entry,
+      fieldsType: 'FieldsV1',
+      fieldsV1: encodeFields(fields),
       ...(subresource === '' ? {} : { subresource }),
     }));
 }
@@ -98,7 +104,6 @@ export function applyConfig(writer: Writer, live: Resource | undefined, config: 
   const { schema } = writer;
   const before = entriesOf(live);
   const wanted: FieldSet = new Set(leaves(schema, trackable(config), false).keys());
-  wanted.delete('');
   const mine = before.find((entry) => isMine(entry, writer, 'Apply'));
   let merged = overlay(schema, live ?? {}, config) as Resource;
   const { changed } = compareFields(schema, trackable(live), trackable(merged));

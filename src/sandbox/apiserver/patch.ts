@@ -1,5 +1,5 @@
 import fastJsonPatch, { type Operation } from 'fast-json-patch';
-import { type Obj, dig, isObj, list, objs, text, without } from './json.ts';
+import { type Obj, dig, isObj, list, obj, objs, text } from './json.ts';
 import { type Schema, fieldSchema } from './schema.ts';
 import { ApiError, badRequest } from './status.ts';
 
@@ -30,18 +30,18 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
 /** Strategic merge patch: keyed lists merge by their first key; $patch, $retainKeys, $setElementOrder, $deleteFromPrimitiveList. */
 export function strategicPatch(schema: Schema, target: unknown, patch: unknown): unknown {
   if (!isObj(patch)) return patch;
-  if (patch.$patch === 'replace') return without(patch, '$patch');
-  if (patch.$patch === 'delete') return {};
-  const result: Obj = isObj(target) ? { ...target } : {};
-  for (const [key, value] of Object.entries(patch)) {
+  const { $patch, ...content } = patch;
+  if ($patch !== undefined) return $patch === 'replace' ? content : {};
+  const result: Obj = { ...obj(target) };
+  const isDirective = ([key]: [string, unknown]): boolean => key.startsWith('$');
+  const entries = Object.entries(patch);
+  for (const [key, value] of entries.filter((each) => !isDirective(each))) {
     const child = fieldSchema(schema, key) ?? {};
-    if (key.startsWith('$')) continue;
     if (value === null) delete result[key];
     else if (Array.isArray(value)) result[key] = mergeList(child, list(result[key]), list(value));
     else result[key] = strategicPatch(child, result[key], value);
   }
-  for (const [key, value] of Object.entries(patch))
-    if (key.startsWith('$')) applyDirective(schema, result, key, list(value));
+  for (const [key, value] of entries.filter(isDirective)) applyDirective(schema, result, key, list(value));
   return result;
 }
 
@@ -52,15 +52,20 @@ function mergeList(schema: Schema, live: readonly unknown[], patch: readonly unk
   if (schema['x-kubernetes-list-type'] === 'set') return [...new Set([...live, ...patch])];
   const replaces = objs(patch).some((item) => item.$patch === 'replace');
   if (key === undefined || replaces) return patch.filter((item) => dig(item, '$patch') === undefined);
-  const place = (item: unknown): number => live.findIndex((each) => dig(each, key) === dig(item, key));
   if (objs(patch).some((item) => item[key] === undefined))
     throw badRequest(`map: ${JSON.stringify(patch)} does not contain declared merge key: ${key}`);
-  const untouched = live.filter((item) => !objs(patch).some((each) => each[key] === dig(item, key)));
+  return weave(schema.items ?? {}, key, live, objs(patch));
+}
+
+/** Patched items in the order of the patch, each behind the untouched items that stood before it. */
+function weave(schema: Schema, key: string, live: readonly unknown[], patch: readonly Obj[]): unknown[] {
+  const place = (item: unknown): number => live.findIndex((each) => dig(each, key) === dig(item, key));
+  const untouched = live.filter((item) => !patch.some((each) => each[key] === dig(item, key)));
   const result: unknown[] = [];
-  for (const item of objs(patch)) {
+  for (const item of patch) {
     const at = place(item);
     while (untouched.length > 0 && place(untouched[0]) < at) result.push(untouched.shift());
-    if (item.$patch !== 'delete') result.push(strategicPatch(schema.items ?? {}, live[at] ?? {}, item));
+    if (item.$patch !== 'delete') result.push(strategicPatch(schema, live[at] ?? {}, item));
   }
   return [...result, ...untouched];
 }

@@ -90,7 +90,7 @@ const POD_CHANGES =
 /** The part of a pod spec that never changes. */
 const fixedSpec = (spec: Obj): Obj => ({
   ...without(spec, ...CHANGEABLE),
-  ...{ containers: objs(spec.containers).map((each) => without(each, 'image')) },
+  containers: objs(spec.containers).map((each) => without(each, 'image')),
 });
 
 /** Rules of pods. */

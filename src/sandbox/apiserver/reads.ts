@@ -64,17 +64,17 @@ export interface Listing {
 
 /** Reads the query of a list or watch; 400 and 422 for what makes no sense. */
 export function parseListing({ query, type, verb, namespace }: ApiRequest): Listing {
-  const labels = labelMatcher(query.get('labelSelector') ?? '');
-  const fields = fieldMatcher(type, query.get('fieldSelector') ?? '');
-  const resourceVersion = query.get('resourceVersion') ?? '';
+  const get = (key: string): string => query.get(key) ?? '';
+  const labels = labelMatcher(get('labelSelector'));
+  const fields = fieldMatcher(type, get('fieldSelector'));
+  const resourceVersion = get('resourceVersion');
   const initialEvents = query.get('sendInitialEvents');
-  const match = query.get('resourceVersionMatch') ?? '';
-  const causes =
-    verb === 'watch' ? watchCauses(match, initialEvents) : listCauses(match, resourceVersion, initialEvents);
+  const watching = verb === 'watch';
+  const causes = (watching ? watchCauses : listCauses)(get(MATCH), initialEvents, resourceVersion);
   if (causes.length > 0) throw invalid('ListOptions', 'meta.k8s.io', '', causes);
   const why = `resourceVersion: Invalid value: "${resourceVersion}": strconv.ParseUint: parsing "${resourceVersion}": invalid syntax`;
-  if (!/^\d*$/.test(resourceVersion))
-    throw verb === 'watch' ? new ApiError(500, why) : badRequest(`invalid resource version: ${why}`);
+  const refused = watching ? new ApiError(500, why) : badRequest(`invalid resource version: ${why}`);
+  if (!/^\d*$/.test(resourceVersion)) throw refused;
   const home = type.namespaced && namespace !== '' ? namespace : undefined;
   return { matcher: (object) => labels(object) && fields(object), namespace: home, resourceVersion, initialEvents };
 }
@@ -88,7 +88,7 @@ function watchCauses(match: string, initialEvents: string | null): Cause[] {
   return early ? [notAllowed(MATCH, `${MATCH} is forbidden for watch unless sendInitialEvents is provided`)] : [];
 }
 
-function listCauses(match: string, version: string, initialEvents: string | null): Cause[] {
+function listCauses(match: string, initialEvents: string | null, version: string): Cause[] {
   const causes: Cause[] = [];
   if (match !== '' && version === '')
     causes.push(notAllowed(MATCH, `${MATCH} is forbidden unless resourceVersion is provided`));
@@ -133,22 +133,32 @@ async function waitFor({ store }: Api, revision: number): Promise<void> {
   if (revision > store.revision) throw new ApiError(504, message, 'Timeout', { causes, retryAfterSeconds: 1 });
 }
 
+/** The objects a list is about, and the revision they are of; 410 when that is no longer known. */
+function listObjects(
+  { store }: Api,
+  { type, query }: ApiRequest,
+  { resourceVersion, namespace }: Listing,
+  page: Page,
+): { all: Resource[]; revision: number } {
+  const exact = query.get(MATCH) === 'Exact' ? Number(resourceVersion) : store.revision;
+  const revision = page.rv < 0 ? exact : page.rv;
+  const all = store.listAt(type.table, revision, namespace);
+  if (all !== undefined) return { all, revision };
+  if (page.start === '') throw new ApiError(410, TOO_OLD, 'Expired');
+  throw new ApiError(410, EXPIRED, 'Expired', undefined, { continue: encodePage({ ...page, rv: -1 }) });
+}
+
 /** GET of a collection: selected, paged, at the wanted revision. */
 export async function handleList(api: Api, request: ApiRequest): Promise<Answer> {
-  const { query, type } = request;
-  const { matcher, resourceVersion, namespace } = parseListing(request);
+  const { query } = request;
+  const listing = parseListing(request);
   const token = query.get('continue') ?? '';
-  if (token !== '' && resourceVersion !== '')
+  if (token !== '' && listing.resourceVersion !== '')
     throw badRequest('specifying resource version is not allowed when using continue');
   const page = token === '' ? { rv: -1, start: '' } : parsePage(token);
-  await waitFor(api, Number(resourceVersion));
-  const exact = query.get(MATCH) === 'Exact' ? Number(resourceVersion) : api.store.revision;
-  const revision = page.rv < 0 ? exact : page.rv;
-  const all = api.store.listAt(type.table, revision, namespace);
-  if (all === undefined && page.start === '') throw new ApiError(410, TOO_OLD, 'Expired');
-  if (all === undefined)
-    throw new ApiError(410, EXPIRED, 'Expired', undefined, { continue: encodePage({ ...page, rv: -1 }) });
-  const rest = all.filter((object) => matcher(object) && placeOf(object) > page.start);
+  await waitFor(api, Number(listing.resourceVersion));
+  const { all, revision } = listObjects(api, request, listing, page);
+  const rest = all.filter((object) => listing.matcher(object) && placeOf(object) > page.start);
   const limit = Number(query.get('limit') ?? 0);
   const listMeta = { resourceVersion: String(revision) };
   const last = rest[limit - 1];

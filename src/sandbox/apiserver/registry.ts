@@ -30,7 +30,8 @@ export interface ResourceType {
 
 const VERBS = 'create deletecollection delete get list patch update watch'.split(' ');
 const LETTERS = 'cDdglpuw';
-const verbs = (letters: string): string[] => [...letters].map((letter) => VERBS[LETTERS.indexOf(letter)] ?? letter);
+const verbs = (letters: string): string[] =>
+  letters.split('').map((letter) => VERBS[LETTERS.indexOf(letter)] ?? letter);
 const names = (source = '-'): string[] => (source === '-' ? [] : source.split(','));
 
 /** apiVersion of a group and version. */
@@ -75,7 +76,7 @@ export class Registry {
     return [...this.#types.values()].filter((type) => type.group === group && type.version === version);
   }
 
-  isBuiltin(group: string): boolean {
+  isBuiltin(group: string | undefined): boolean {
     return [...this.#types.values()].some((type) => type.group === group && type.custom === undefined);
   }
 
@@ -115,36 +116,45 @@ export class Registry {
       .split(' ')
       .flatMap((each) => (each === '' ? [] : [each.split(':') as [string, string]]));
     return {
-      ...{
-        group,
-        version,
-        storageVersion: version,
-        plural,
-        kind,
-        singular: kind.toLowerCase(),
-        namespaced: scope === 'N',
-      },
-      ...{ shortNames: names(short), categories: names(categories), verbs: verbs(letters).sort() },
+      group,
+      version,
+      storageVersion: version,
+      plural,
+      kind,
+      singular: kind.toLowerCase(),
+      namespaced: scope === 'N',
+      shortNames: names(short),
+      categories: names(categories),
+      verbs: verbs(letters).sort(),
       subresources: new Map(subresources.map(([name, letters]) => [name, verbs(letters)])),
-      ...{ table: group === '' ? plural : `${group}/${plural}`, schema: this.withMeta(this.schemas.get(kind)) },
-      ...{ counted: COUNTED.includes(kind), returned: RETURNED.includes(kind) },
+      table: group === '' ? plural : `${group}/${plural}`,
+      schema: this.withMeta(this.schemas.get(kind)),
+      counted: COUNTED.includes(kind),
+      returned: RETURNED.includes(kind),
     };
   }
 
   #custom(spec: Obj, custom: Obj, storageVersion: string): ResourceType {
     const { plural, singular, kind, shortNames, categories } = obj(spec.names);
     const offered = Object.keys(obj(custom.subresources)).filter((name) => name === 'status');
-    const schema = this.withMeta(obj(obj(custom.schema).openAPIV3Schema) as Schema);
+    const schema = this.withMeta(obj(obj(custom.schema).openAPIV3Schema));
     return {
-      ...{
-        group: text(spec.group),
-        version: text(custom.name),
-        storageVersion,
-        namespaced: spec.scope === 'Namespaced',
-      },
-      ...{ plural: text(plural), singular: text(singular), kind: text(kind), table: tableOf({ spec }), schema, custom },
-      ...{ shortNames: texts(shortNames), categories: texts(categories), verbs: verbs('dDglpcuw') },
-      ...{ subresources: new Map(offered.map((name) => [name, verbs('gpu')])), counted: true, returned: false },
+      group: text(spec.group),
+      version: text(custom.name),
+      storageVersion,
+      namespaced: spec.scope === 'Namespaced',
+      plural: text(plural),
+      singular: text(singular),
+      kind: text(kind),
+      table: tableOf({ spec }),
+      schema,
+      custom,
+      shortNames: texts(shortNames),
+      categories: texts(categories),
+      verbs: verbs('dDglpcuw'),
+      subresources: new Map(offered.map((name) => [name, verbs('gpu')])),
+      counted: true,
+      returned: false,
     };
   }
 }

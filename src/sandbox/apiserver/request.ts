@@ -51,29 +51,35 @@ export interface WriteOptions {
 }
 
 const METHODS: Readonly<Record<string, string>> = {
-  ...{ GET: 'get', HEAD: 'get', POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' },
+  GET: 'get',
+  HEAD: 'get',
+  POST: 'create',
+  PUT: 'update',
+  PATCH: 'patch',
+  DELETE: 'delete',
 };
 
 /** Takes a URL apart the way Kubernetes' request info resolver does. */
-export function parseRequest(method: string, url: URL): RequestInfo {
-  const path = url.pathname;
-  const [root, ...parts] = path
-    .split('/')
-    .filter((part) => part !== '')
-    .map(decodeURIComponent);
+export function parseRequest(method: string, { pathname: path, searchParams }: URL): RequestInfo {
+  const parts = path.split('/').filter((part) => part !== '');
   const verb = METHODS[method] ?? method.toLowerCase();
-  if (root === 'api') parts.unshift('');
-  const [group = '', version = '', ...rest] = parts;
+  if (parts[0] === 'api') parts.splice(1, 0, '');
+  const [root = '', ...[group = '', version = '', ...rest]] = parts.map(decodeURIComponent);
   const nothing = { group: '', version: '', plural: '', namespace: '', name: '', subresource: '' };
-  if (!['api', 'apis'].includes(root ?? '') || rest.length === 0) return { ...nothing, verb, path };
-  const watching = rest[0] === 'watch' || /^(true|1)$/.test(url.searchParams.get('watch') ?? '');
-  const place = parsePlace(rest[0] === 'watch' ? rest.slice(1) : rest);
-  const all = { ...place, path, group, version };
-  if (place.name !== '' || !['get', 'delete'].includes(verb)) return { ...all, verb };
-  if (verb === 'delete') return { ...all, verb: 'deletecollection' };
-  // A list or watch of exactly one name counts as naming it.
-  const name = /^metadata\.name==?([^,!=]+)$/.exec(url.searchParams.get('fieldSelector') ?? '')?.[1] ?? '';
-  return { ...all, name, verb: watching ? 'watch' : 'list' };
+  if (!/^apis?$/.test(root) || rest.length === 0) return { ...nothing, verb, path };
+  const old = rest[0] === 'watch';
+  const place = parsePlace(rest.slice(Number(old)));
+  const all = { ...place, path, group, version, verb };
+  if (place.name !== '') return all;
+  return { ...all, ...(verb === 'get' ? parseListing(searchParams, old) : COLLECTIVE[verb]) };
+}
+
+const COLLECTIVE: Readonly<Record<string, { verb: string }>> = { delete: { verb: 'deletecollection' } };
+
+/** A list or watch; of exactly one name it counts as naming it. */
+function parseListing(query: URLSearchParams, old: boolean): { name: string; verb: string } {
+  const [, name = ''] = /^metadata\.name==?([^,!=]+)$/.exec(query.get('fieldSelector') ?? '') ?? [];
+  return { name, verb: old || /^(true|1)$/.test(query.get('watch') ?? '') ? 'watch' : 'list' };
 }
 
 function parsePlace(rest: readonly string[]): Pick<RequestInfo, 'namespace' | 'plural' | 'name' | 'subresource'> {
@@ -87,17 +93,17 @@ function parsePlace(rest: readonly string[]): Pick<RequestInfo, 'namespace' | 'p
 
 /** The query options of a write; 422 for values that do not exist. */
 export function writeOptions({ query, headers }: ApiRequest, kind: string, apply = false): WriteOptions {
-  const causes: Cause[] = [];
+  const get = (key: string): string => query.get(key) ?? '';
   const dryRun = query.getAll('dryRun').filter((value) => value !== '');
-  if (dryRun.some((value) => value !== 'All')) causes.push(unsupported('dryRun', dryRun, ['All']));
-  const given = query.get('fieldManager') ?? '';
-  if (apply && given === '') causes.push(required('fieldManager', 'is required for apply patch'));
-  const validation = query.get('fieldValidation') ?? '';
+  const validation = get('fieldValidation');
   const known = ['', 'Ignore', 'Strict', 'Warn'];
+  const causes: Cause[] = [];
+  if (dryRun.some((value) => value !== 'All')) causes.push(unsupported('dryRun', dryRun, ['All']));
+  if (apply && get('fieldManager') === '') causes.push(required('fieldManager', 'is required for apply patch'));
   if (!known.includes(validation)) causes.push(unsupported('fieldValidation', validation, known));
   if (causes.length > 0) throw invalid(kind, 'meta.k8s.io', '', causes);
-  const [agent = ''] = String(headers['user-agent'] ?? 'unknown').split('/');
-  return { dryRun: dryRun.length > 0, manager: given === '' ? agent : given, validation };
+  const manager = get('fieldManager') || String(headers['user-agent']).replace(/\/.*/s, '');
+  return { dryRun: dryRun.length > 0, manager, validation };
 }
 
 const FORMS: Readonly<Record<string, string>> = {

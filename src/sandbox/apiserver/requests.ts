@@ -5,6 +5,8 @@ import { handleDelete, handleDeleteCollection } from './deletes.ts';
 import { discover, discoverAll } from './discovery.ts';
 import { handleList, parseListing, render } from './reads.ts';
 import { type Attributes, authorize, denial } from './rbac.ts';
+import { text } from './json.ts';
+import { type Registry, type ResourceType } from './registry.ts';
 import { type Answer, type ApiRequest, type RequestInfo, type User, negotiate, parseRequest } from './request.ts';
 import { handleReview, isReview } from './reviews.ts';
 import { ApiError, PathError, forbidden, methodNotAllowed, noSuchResource, notFound } from './status.ts';
@@ -14,16 +16,19 @@ import { handleCreate, handlePatch, handleUpdate, mustGet } from './writes.ts';
 
 const MAX_BODY_BYTES = 3 * 1024 * 1024;
 const VERSION = {
-  ...{
-    major: '1',
-    minor: '36',
-    emulationMajor: '1',
-    emulationMinor: '36',
-    minCompatibilityMajor: '1',
-    minCompatibilityMinor: '35',
-  },
-  ...{ gitVersion: 'v1.36.0+subctl', gitCommit: '', gitTreeState: 'clean', buildDate: '1970-01-01T00:00:00Z' },
-  ...{ goVersion: 'none', compiler: 'node', platform: `${process.platform}/${process.arch}` },
+  major: '1',
+  minor: '36',
+  emulationMajor: '1',
+  emulationMinor: '36',
+  minCompatibilityMajor: '1',
+  minCompatibilityMinor: '35',
+  gitVersion: 'v1.36.0+subctl',
+  gitCommit: '',
+  gitTreeState: 'clean',
+  buildDate: '1970-01-01T00:00:00Z',
+  goVersion: 'none',
+  compiler: 'node',
+  platform: `${process.platform}/${process.arch}`,
 };
 
 /** A request whose sender is known and may do what it asks. */
@@ -74,6 +79,16 @@ async function readBody(request: IncomingMessage): Promise<string> {
 }
 
 const TEXT = 'text/plain; charset=utf-8';
+const METRICS = 'text/plain; version=0.0.4; charset=utf-8; escaping=underscores';
+const ok = (): string => 'ok';
+const PLAIN: Readonly<Record<string, () => string>> = {
+  '/healthz': ok,
+  '/livez': ok,
+  '/readyz': ok,
+  '/metrics': () => `process_resident_memory_bytes ${process.memoryUsage.rss()}\n`,
+  '/openapi/v3': () => '{"paths":{}}',
+};
+const AGGREGATED = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
 const sendText = (response: ServerResponse, code: number, body: string, type = TEXT): void =>
   void response.writeHead(code, { 'content-type': type }).end(body);
 
@@ -102,59 +117,49 @@ function sendError(response: ServerResponse, error: unknown, warnings: readonly 
   return sendJson(response, refused.code, refused.body(), { ...warningHeaders(warnings), ...retry });
 }
 
+/** 404: a Status inside built-in groups, plain text elsewhere. */
+const missing = (registry: Registry, path: string, group: string | undefined): Error =>
+  registry.isBuiltin(group) ? noSuchResource() : new PathError(path);
+
 function answerPath({ registry }: Api, { url, request }: Incoming, response: ServerResponse): void {
   const path = url.pathname.replace(/\/$/, '');
-  const [root = '', group = '', ...more] = path.split('/').slice(1);
-  if (['healthz', 'livez', 'readyz'].includes(root)) return sendText(response, 200, 'ok');
+  const parts = path.split('/').slice(1);
   if (path === '/version') return sendJson(response, 200, VERSION);
-  const metrics = `# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes ${process.memoryUsage.rss()}\n`;
-  if (path === '/metrics')
-    return sendText(response, 200, metrics, `text/plain; version=0.0.4; charset=utf-8; escaping=underscores`);
-  if (path === '/openapi/v3') return sendText(response, 200, '{"paths":{}}');
-  if (root !== 'api' && root !== 'apis') throw new PathError(path);
-  const type = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
-  const all = group === '' && negotiate(request.headers.accept) === 'APIGroupDiscoveryList';
-  if (all) return sendJson(response, 200, discoverAll(registry, root === 'api'), { 'content-type': type });
-  const found = discover(registry, path.split('/').slice(1), request.headers.host ?? '');
-  if (found === undefined)
-    throw more.length === 1 && registry.isBuiltin(group) ? noSuchResource() : new PathError(path);
-  return sendJson(response, 200, found);
+  const plain = PLAIN[path]?.();
+  if (plain !== undefined) return sendText(response, 200, plain, path === '/metrics' ? METRICS : TEXT);
+  const found = discover(registry, parts, request.headers.host ?? '');
+  if (found === undefined) throw missing(registry, path, parts.length === 3 ? parts[1] : undefined);
+  if (parts.length > 1 || negotiate(request.headers.accept) === '') return sendJson(response, 200, found);
+  return sendJson(response, 200, discoverAll(registry, path === '/api'), { 'content-type': AGGREGATED });
 }
 
-/** Finds the resource a request is for; 404 and 405 for what is not served. */
-export function resolve(
-  { registry }: Api,
-  { info, url, request, user }: Incoming,
-  body: string,
-  warnings: string[],
-): ApiRequest {
-  const { group, version, plural, namespace, name, verb } = info;
+/** The type a request is for; 404 for what is not served. */
+function findType({ registry }: Api, { group, version, plural, namespace, path }: RequestInfo): ResourceType {
   const type = registry.find(group, version, plural);
-  if (type === undefined || (!type.namespaced && namespace !== '' && plural !== 'namespaces'))
-    throw registry.isBuiltin(group) ? noSuchResource() : new PathError(info.path);
-  const subresource = info.subresource.split('/')[0] ?? '';
+  const fits = type?.namespaced === true || namespace === '' || plural === 'namespaces';
+  if (type !== undefined && fits) return type;
+  throw missing(registry, path, group);
+}
+
+function checkVerb(type: ResourceType, subresource: string, { verb, name }: RequestInfo): void {
   const offered = subresource === '' ? type.verbs : type.subresources.get(subresource);
   if (offered === undefined) throw type.custom === undefined ? noSuchResource() : notFound(type, name);
   const named = ['update', 'patch', 'delete'].includes(verb) || subresource !== '';
   const fits = named ? name !== '' : verb !== 'create' || name === '';
   if (!offered.includes(verb) || !fits) throw methodNotAllowed();
+}
+
+/** Finds the resource a request is for; 404 and 405 for what is not served. */
+export function resolve(api: Api, incoming: Incoming, body: string, warnings: string[]): ApiRequest {
+  const { info, url, request, user } = incoming;
+  const type = findType(api, info);
+  const [subresource = ''] = info.subresource.split('/');
+  checkVerb(type, subresource, info);
   const { deprecated, deprecationWarning } = type.custom ?? {};
-  if (deprecated === true)
-    warnings.push(
-      typeof deprecationWarning === 'string' ? deprecationWarning : `${group}/${version} ${type.kind} is deprecated`,
-    );
-  const method = request.method ?? 'GET';
-  return {
-    ...info,
-    subresource,
-    type,
-    method,
-    query: url.searchParams,
-    headers: request.headers,
-    body,
-    user,
-    warnings,
-  };
+  const standard = `${info.group}/${info.version} ${type.kind} is deprecated`;
+  if (deprecated === true) warnings.push(text(deprecationWarning) || standard);
+  const { method = 'GET', headers } = request;
+  return { ...info, subresource, type, method, query: url.searchParams, headers, body, user, warnings };
 }
 
 async function answerResource(api: Api, request: ApiRequest): Promise<Answer> {

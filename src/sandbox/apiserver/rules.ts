@@ -131,22 +131,24 @@ const bindingRules: Rules = {
 };
 
 const TABLE: Readonly<Record<string, Rules>> = {
-  ...{
-    ConfigMap: { validate: (_, change) => dataCauses(change) },
-    Secret: secretRules,
-    Namespace: namespaceRules,
-    Node: nodeRules,
-  },
-  ...{
-    Pod: podRules,
-    Service: serviceRules,
-    Endpoints: { putCreates: true },
-    EndpointSlice: endpointSliceRules,
-    Event: eventRules,
-  },
-  ...{ Deployment: workloadRules, DaemonSet: workloadRules, ReplicaSet: workloadRules },
-  ...{ Role: roleRules, ClusterRole: roleRules, RoleBinding: bindingRules, ClusterRoleBinding: bindingRules },
-  ...{ Lease: { conditional: true, putCreates: true }, CustomResourceDefinition: crdRules },
+  ConfigMap: { validate: (_, change) => dataCauses(change) },
+  Secret: secretRules,
+  Namespace: namespaceRules,
+  Node: nodeRules,
+  Pod: podRules,
+  Service: serviceRules,
+  Endpoints: { putCreates: true },
+  EndpointSlice: endpointSliceRules,
+  Event: eventRules,
+  Deployment: workloadRules,
+  DaemonSet: workloadRules,
+  ReplicaSet: workloadRules,
+  Role: roleRules,
+  ClusterRole: roleRules,
+  RoleBinding: bindingRules,
+  ClusterRoleBinding: bindingRules,
+  Lease: { conditional: true, putCreates: true },
+  CustomResourceDefinition: crdRules,
 };
 
 /** The rules of a built-in kind; kinds without special rules have none. */

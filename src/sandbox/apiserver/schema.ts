@@ -58,16 +58,22 @@ const TYPE = /^(\[[^\]]+\]|\{.+?\}(?=$|[!<>=])|\w+)(@[\w,]*)?(!)?(<[^>]+>)?(>=?\
 
 function parseType(source: string, named: ReadonlyMap<string, Schema>): Schema {
   const [, base = '', keys, atomic, choices, floor, preset] = TYPE.exec(source) ?? [];
-  const schema = { ...parseBase(base, named) };
-  if (keys !== undefined) schema['x-kubernetes-list-type'] = keys === '@' ? 'set' : 'map';
-  if (keys !== undefined && keys !== '@') schema['x-kubernetes-list-map-keys'] = keys.slice(1).split(',');
-  if (atomic !== undefined) schema['x-kubernetes-map-type'] = 'atomic';
-  if (choices !== undefined) schema.enum = choices.slice(1, -1).split('|');
-  if (floor !== undefined)
-    Object.assign(schema, { minimum: Number(floor.replace(/\D/g, '')), exclusiveMinimum: !floor.startsWith('>=') });
-  if (preset !== undefined) schema.default = /^[\d[{"ntf]/.test(preset) ? (JSON.parse(preset) as unknown) : preset;
-  return schema;
+  return {
+    ...parseBase(base, named),
+    ...(keys === undefined ? {} : parseKeys(keys)),
+    ...(atomic === undefined ? {} : { 'x-kubernetes-map-type': 'atomic' }),
+    ...(choices === undefined ? {} : { enum: choices.slice(1, -1).split('|') }),
+    ...(floor === undefined
+      ? {}
+      : { minimum: Number(floor.replace(/\D/g, '')), exclusiveMinimum: !floor.startsWith('>=') }),
+    ...(preset === undefined ? {} : { default: /^[\d[{"ntf]/.test(preset) ? (JSON.parse(preset) as unknown) : preset }),
+  };
 }
+
+const parseKeys = (keys: string): Schema =>
+  keys === '@'
+    ? { 'x-kubernetes-list-type': 'set' }
+    : { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': keys.slice(1).split(',') };
 
 function parseBase(base: string, named: ReadonlyMap<string, Schema>): Schema {
   if (base.startsWith('[')) return { type: 'array', items: parseBase(base.slice(1, -1), named) };
@@ -91,14 +97,14 @@ export interface Decoding {
 }
 
 /** The value without unknown fields, nulls that mean "not set" and (typed) empty maps and lists; times in UTC. */
-export function decode(schema: Schema, value: unknown, how: Decoding, path = ''): unknown {
-  if (value === null || value === undefined) return undefined;
+export function decode(schema: Schema, value: unknown, how: Decoding, path: string): unknown {
+  if (value === null) return undefined;
   if (schema['x-kubernetes-int-or-string'] === true) return value;
   if (how.typed) checkType(schema, value, how, path);
   if (isObj(value)) return decodeObject(schema, value, how, path);
-  if (typeof value === 'string' && how.typed) return decodeText(schema, value);
+  if (typeof value === 'string') return how.typed ? decodeText(schema, value) : value;
   const { items } = schema;
-  if (!Array.isArray(value) || items === undefined) return value;
+  if (items === undefined || !Array.isArray(value)) return value;
   return list(value).map((item, index) => decode(items, item, how, `${path}[${index}]`));
 }
 
@@ -108,19 +114,22 @@ function decodeObject(schema: Schema, value: Obj, how: Decoding, path: string): 
   for (const [key, item] of Object.entries(value)) {
     const at = path === '' ? key : `${path}.${key}`;
     const child = fieldSchema(schema, key);
-    if (child === undefined && open) result[key] = item;
-    else if (child === undefined) how.unknown.push(at);
-    else {
-      const read = item === null && child.nullable === true ? null : decode(child, item, how, at);
-      if (read !== undefined && !(how.typed && isEmptyCollection(child, read))) result[key] = read;
-    }
+    const read = child === undefined ? (open ? item : undefined) : decodeField(child, item, how, at);
+    if (read !== undefined) result[key] = read;
+    else if (child === undefined && !open) how.unknown.push(at);
   }
   return result;
 }
 
+function decodeField(schema: Schema, value: unknown, how: Decoding, path: string): unknown {
+  if (value === null && schema.nullable === true) return null;
+  const read = decode(schema, value, how, path);
+  return how.typed && isEmptyCollection(schema, read) ? undefined : read;
+}
+
 const isEmptyCollection = (schema: Schema, value: unknown): boolean =>
   (Array.isArray(value) && value.length === 0) ||
-  (schema.additionalProperties !== undefined && Object.keys(value as Obj).length === 0);
+  (schema.additionalProperties !== undefined && isObj(value) && Object.keys(value).length === 0);
 
 const GO_TYPES: Readonly<Record<string, string>> = {
   integer: 'int32',
@@ -139,7 +148,7 @@ const hasType = (type: string, value: unknown): boolean =>
   typeName(value) === type || (type === 'number' && typeof value === 'number');
 
 function checkType(schema: Schema, value: unknown, { kind }: Decoding, path: string): void {
-  if (schema.type === undefined || hasType(schema.type, value)) return;
+  if (value === undefined || schema.type === undefined || hasType(schema.type, value)) return;
   const given = typeName(value).replace('boolean', 'bool').replace('integer', 'number');
   const where = `${kind}.${path.replace(/\[\d+\]/g, '').replace(/^(data|metadata\.\w+)\..*$/, '$1')}`;
   throw badRequest(
@@ -171,17 +180,15 @@ function decodeMicroTime(value: string): string {
 
 /** Fills in defaults in place, also inside objects that a default just made. */
 export function applyDefaults(schema: Schema, value: unknown): void {
-  for (const item of list(value)) if (schema.items !== undefined) applyDefaults(schema.items, item);
+  for (const item of list(value)) applyDefaults(schema.items ?? {}, item);
   if (!isObj(value)) return;
   for (const [key, child] of Object.entries(schema.properties ?? {}))
-    if (
-      (value[key] ?? undefined) === undefined &&
-      child.default !== undefined &&
-      !(value[key] === null && child.nullable === true)
-    )
-      value[key] = structuredClone(child.default);
+    if ('default' in child && isMissing(child, value[key])) value[key] = structuredClone(child.default);
   for (const [key, item] of Object.entries(value)) applyDefaults(fieldSchema(schema, key) ?? {}, item);
 }
+
+const isMissing = ({ nullable }: Schema, value: unknown): boolean =>
+  value === undefined || (value === null && nullable !== true);
 
 /** A value being validated: its field path, and what messages call it (undefined for built-in kinds: Go's words). */
 export interface Place {
@@ -205,19 +212,26 @@ const wrongType = ({ field, label = '' }: Place, shown: string, type: string): C
 
 /** Everything about a value that its schema forbids; CEL rules are separate. */
 export function schemaCauses(schema: Schema, value: unknown, at: Place): Cause[] {
-  if (value === null && (schema.nullable === true || at.label === undefined)) return [];
-  if (schema.type !== undefined && at.label !== undefined && !hasType(schema.type, value))
-    return [wrongType(at, typeName(value), schema.type)];
+  const typed = at.label === undefined;
+  const { type = typeName(value), nullable = typed } = schema;
+  if (value === null && nullable) return [];
+  if (!typed && !hasType(type, value)) return [wrongType(at, typeName(value), type)];
   const causes = schema.enum?.includes(value) === false ? [unsupported(at.field, value, schema.enum)] : [];
-  if (typeof value === 'number') causes.push(...numberCauses(schema, value, at));
-  if (typeof value === 'string' && at.label !== undefined) causes.push(...textCauses(schema, value, at));
-  if (Array.isArray(value)) causes.push(...listCauses(schema, list(value), at));
-  if (!isObj(value)) return causes;
-  for (const key of schema.required ?? [])
-    if (value[key] === undefined) causes.push(required(inside(at, `.${key}`).field));
-  for (const [key, item] of Object.entries(value))
-    causes.push(...schemaCauses(fieldSchema(schema, key) ?? {}, item, inside(at, `.${key}`)));
-  return causes;
+  return [...causes, ...contentCauses(schema, value, at)];
+}
+
+function contentCauses(schema: Schema, value: unknown, at: Place): Cause[] {
+  if (typeof value === 'number') return numberCauses(schema, value, at);
+  if (typeof value === 'string') return at.label === undefined ? [] : textCauses(schema, value, at);
+  return isObj(value) ? objectCauses(schema, value, at) : listCauses(schema, list(value), at);
+}
+
+function objectCauses(schema: Schema, value: Obj, at: Place): Cause[] {
+  const missing = (schema.required ?? []).filter((key) => value[key] === undefined);
+  const inner = Object.entries(value).flatMap(([key, item]) =>
+    schemaCauses(fieldSchema(schema, key) ?? {}, item, inside(at, `.${key}`)),
+  );
+  return [...missing.map((key) => required(inside(at, `.${key}`).field)), ...inner];
 }
 
 function numberCauses(
@@ -232,19 +246,15 @@ function numberCauses(
   return value > maximum ? [badValue(field, value, `${words} less than or equal to ${maximum}`)] : [];
 }
 
-function textCauses(
-  { maxLength = Infinity, minLength = 0, pattern = '', format = '' }: Schema,
-  value: string,
-  at: Place,
-): Cause[] {
-  const { field, label = '' } = at;
+function textCauses(schema: Schema, value: string, at: Place): Cause[] {
+  const { field, label } = at;
+  const { maxLength = Infinity, minLength = 0, pattern = '', format = '' } = schema;
   const causes: Cause[] = [];
-  if (value.length > maxLength)
-    causes.push({ reason: 'FieldValueTooLong', message: `Too long: may not be more than ${maxLength} bytes`, field });
-  if (value.length < minLength)
-    causes.push(badValue(field, value, `${label} in body should be at least ${minLength} chars long`));
-  if (!new RegExp(pattern, 'u').test(value))
-    causes.push(badValue(field, value, `${label} in body should match '${pattern}'`));
+  const should = (words: string): void => void causes.push(badValue(field, value, `${label} in body should ${words}`));
+  const tooLong = { reason: 'FieldValueTooLong', message: `Too long: may not be more than ${maxLength} bytes`, field };
+  if (value.length > maxLength) causes.push(tooLong);
+  if (value.length < minLength) should(`be at least ${minLength} chars long`);
+  if (!new RegExp(pattern, 'u').test(value)) should(`match '${pattern}'`);
   if (FORMATS[format]?.(value) === false) causes.push(wrongType(at, value, format));
   return causes;
 }

@@ -29,22 +29,24 @@ export function labelMatcher(selector: string): Matcher {
 
 function parseRequirement(tokens: string[]): Requirement {
   const negated = tokens[0] === '!' && tokens.shift() !== undefined;
-  const key = tokens.shift() ?? '';
-  const operator = tokens[0] ?? ',';
+  const [key = '', operator = ','] = tokens;
+  tokens.splice(0, operator === ',' ? 1 : 2);
   if (operator === ',' || negated) return { key, negative: negated };
-  tokens.shift();
-  if (['=', '==', '!='].includes(operator)) {
-    const value = /^[^,()]/.test(tokens[0] ?? ',') ? (tokens.shift() ?? '') : '';
-    return { key, negative: operator === '!=', values: [value] };
-  }
+  const negative = operator.startsWith('!') || operator === 'notin';
+  if (!operator.endsWith('=')) return { key, negative, values: parseValues(operator, tokens) };
+  return { key, negative, values: [takeValue(tokens)] };
+}
+
+const takeValue = (tokens: string[]): string => (/^[^,()]/.test(text(tokens[0])) ? text(tokens.shift()) : '');
+
+function parseValues(operator: string, tokens: string[]): string[] {
   const fail = (found = '', expected: string): Error =>
     badRequest(`unable to parse requirement: found '${found}' expected: ${expected}`);
   if (operator !== 'in' && operator !== 'notin') throw fail(operator, 'in, notin, =, ==, !=');
   if (tokens[0] !== '(') throw fail(tokens[0], "'('");
   const close = tokens.indexOf(')');
   if (close < 0) throw fail('', "')'");
-  const values = tokens.splice(0, close + 1).filter((token) => /[^(),]/.test(token));
-  return { key, negative: operator === 'notin', values };
+  return tokens.splice(0, close + 1).filter((token) => /[^(),]/.test(token));
 }
 
 /** A LabelSelector object (matchLabels, matchExpressions); an empty one matches everything. */
@@ -56,7 +58,8 @@ export function objectSelector(selector: unknown): (labels: Obj) => boolean {
     values: [text(value)],
   }));
   const others = objs(matchExpressions).map(({ key, operator, values }) => ({
-    ...{ key: text(key), negative: operator === 'NotIn' || operator === 'DoesNotExist' },
+    key: text(key),
+    negative: operator === 'NotIn' || operator === 'DoesNotExist',
     ...(text(operator).endsWith('In') ? { values: texts(values) } : {}),
   }));
   return (labels) => [...exact, ...others].every((requirement) => meets(labels, requirement));
@@ -87,12 +90,11 @@ export function fieldMatcher(type: ResourceType, selector: string): Matcher {
 }
 
 function parseTerm({ custom, plural }: ResourceType, term: string): Matcher {
-  const [, field = '', operator = '', wanted = ''] = /^([^!=]*)(!=|==|=)(.*)$/.exec(term) ?? [];
-  if (operator === '') throw badRequest(`invalid selector: '${term}'; can't understand '${term}'`);
-  const own =
-    custom === undefined ? FIELDS[plural] : objs(custom.selectableFields).map((each) => text(each.jsonPath).slice(1));
-  const known = ['metadata.name', 'metadata.namespace', ...(own ?? [])].includes(field);
-  if (!known && custom !== undefined) throw badRequest(`field label not supported: ${field}`);
-  if (!known) throw badRequest(`"${field}" is not a known field selector: only "metadata.name", "metadata.namespace"`);
-  return (object) => (operator !== '!=') === (String(dig(object, ...field.split('.')) ?? '') === wanted);
+  const [, field = '', operator, wanted] = /^([^!=]*)(!=|==|=)(.*)$/.exec(term) ?? [];
+  if (operator === undefined) throw badRequest(`invalid selector: '${term}'; can't understand '${term}'`);
+  const selectable = objs(custom?.selectableFields).map((each) => text(each.jsonPath).slice(1));
+  const known = ['metadata.name', 'metadata.namespace', ...selectable, ...(FIELDS[plural] ?? [])].includes(field);
+  const why = `"${field}" is not a known field selector: only "metadata.name", "metadata.namespace"`;
+  if (!known) throw badRequest(custom === undefined ? why : `field label not supported: ${field}`);
+  return (object) => (operator !== '!=') === (text(dig(object, ...field.split('.'))) === wanted);
 }

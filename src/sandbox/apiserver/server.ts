@@ -4,7 +4,7 @@ import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo } from 'node:net';
 import { type Duplex } from 'node:stream';
 import { type Api } from './api.ts';
-import { Controllers } from './controllers.ts';
+import { runControllers } from './controllers.ts';
 import { Registry } from './registry.ts';
 import { type ApiRequest } from './request.ts';
 import { admit, answer, refusal, resolve } from './requests.ts';
@@ -112,7 +112,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     pem === undefined ? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey : createPrivateKey(pem);
   const parts = { store: new Store(), registry: new Registry(), now: () => clock.now() };
   const api: Api = { ...parts, serviceCidr, issuer, signingKey, adminToken, authority: tls?.ca ?? '' };
-  new Controllers(api);
+  runControllers(api);
   const handler = (request: IncomingMessage, response: ServerResponse): void =>
     void answer(api, request, response, (asked) => proxied(api, options, asked, { request, response }));
   const servers = options.listen.map((listen) => {

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { type Api, type Change, type Rules } from './api.ts';
-import { type Obj, obj, objs, text, texts } from './json.ts';
+import { type Obj, dig, obj, objs, text, texts } from './json.ts';
 import { type Cause, badValue, duplicate, required, unsupported } from './status.ts';
 import { ipCauses, portCauses } from './validation.ts';
 
@@ -18,12 +18,12 @@ const hasNodePorts = ({ type }: Obj): boolean => type === 'NodePort' || type ===
 function prepare(_: Api, { next, live }: Change): void {
   const spec = obj(next.spec);
   const before = obj(live?.spec);
-  for (const port of objs(spec.ports)) port.targetPort ??= port.port;
-  for (const ingress of objs(obj(obj(next.status).loadBalancer).ingress)) ingress.ipMode ??= 'VIP';
+  for (const port of objs(spec.ports)) Object.assign(port, { targetPort: port.port, ...port });
+  for (const ingress of objs(dig(next, 'status', 'loadBalancer', 'ingress')))
+    Object.assign(ingress, { ipMode: 'VIP', ...ingress });
   if (spec.type === 'ExternalName') return;
-  if (hasAddress(before))
-    for (const key of ['clusterIP', 'clusterIPs']) if (before[key] !== undefined) spec[key] ??= before[key];
-  if (spec.clusterIP !== undefined) spec.clusterIPs ??= [spec.clusterIP];
+  const { clusterIP, clusterIPs } = hasAddress(before) ? { ...before, ...spec } : spec;
+  if (clusterIP !== undefined) Object.assign(spec, { clusterIP, clusterIPs: clusterIPs ?? [clusterIP] });
   const outside = hasNodePorts(spec) ? { externalTrafficPolicy: 'Cluster' } : {};
   const nodePorts = spec.type === 'LoadBalancer' ? { allocateLoadBalancerNodePorts: true } : {};
   const inside = { ipFamilies: ['IPv4'], ipFamilyPolicy: 'SingleStack', internalTrafficPolicy: 'Cluster' };
@@ -99,10 +99,7 @@ export const serviceRules: Rules = {
     const none = ports.length === 0 && hasAddress(spec) ? [required('spec.ports')] : [];
     const causes = [...none, ...portsCauses(ports), ...addressCauses(spec, obj(live?.spec))];
     if (causes.length > 0 || !hasAddress(spec)) return causes;
-    const had = obj(live?.spec).clusterIP !== undefined;
-    return [
-      ...(had ? [] : allocateAddress(api, spec, dryRun)),
-      ...(hasNodePorts(spec) ? allocateNodePorts(api, next) : []),
-    ];
+    const address = dig(live, 'spec', 'clusterIP') === undefined ? allocateAddress(api, spec, dryRun) : [];
+    return hasNodePorts(spec) ? [...address, ...allocateNodePorts(api, next)] : address;
   },
 };

@@ -86,12 +86,16 @@ export function invalid(kind: string, group: string, name: string, causes: reado
 
 /** Cause "Required value". */
 export const required = (field: string, why = ''): Cause => ({
-  ...{ reason: 'FieldValueRequired', message: `Required value${why === '' ? '' : `: ${why}`}`, field },
+  reason: 'FieldValueRequired',
+  message: `Required value${why === '' ? '' : `: ${why}`}`,
+  field,
 });
 
 /** Cause "Invalid value: <value as JSON>: why". */
 export const badValue = (field: string, value: unknown, why: string, reason = 'FieldValueInvalid'): Cause => ({
-  ...{ reason, message: `Invalid value: ${JSON.stringify(value ?? null)}: ${why}`, field },
+  reason,
+  message: `Invalid value: ${JSON.stringify(value ?? null)}: ${why}`,
+  field,
 });
 
 /** Cause "Unsupported value". */
@@ -103,10 +107,14 @@ export function unsupported(field: string, value: unknown, allowed: readonly unk
 
 /** Cause "Duplicate value". */
 export const duplicate = (field: string, value: unknown): Cause => ({
-  ...{ reason: 'FieldValueDuplicate', message: `Duplicate value: ${JSON.stringify(value)}`, field },
+  reason: 'FieldValueDuplicate',
+  message: `Duplicate value: ${JSON.stringify(value)}`,
+  field,
 });
 
 /** Cause "Forbidden". */
 export const notAllowed = (field: string, why: string): Cause => ({
-  ...{ reason: 'FieldValueForbidden', message: `Forbidden: ${why}`, field },
+  reason: 'FieldValueForbidden',
+  message: `Forbidden: ${why}`,
+  field,
 });

@@ -12,7 +12,8 @@ export interface Change {
 export interface Table {
   readonly key: string;
   readonly objects: Map<string, Resource>;
-  readonly watchers: Set<(change: Change) => void>;
+  /** Who is told of changes, and how to end that when the table goes. */
+  readonly watchers: Map<(change: Change) => void, () => void>;
   history: Change[];
   /** Oldest revision from which every later change is still known. */
   oldest: number;
@@ -39,9 +40,15 @@ export class Store {
   /** The table, made when missing; a new one knows no history before this moment. */
   table(key: string): Table {
     const known = this.tables.get(key);
-    const made: Table = known ?? { key, objects: new Map(), watchers: new Set(), history: [], oldest: this.#revision };
+    const made: Table = known ?? { key, objects: new Map(), watchers: new Map(), history: [], oldest: this.#revision };
     if (known === undefined) this.tables.set(key, made);
     return made;
+  }
+
+  /** Forgets a table and ends its watches. */
+  drop(key: string): void {
+    for (const end of this.tables.get(key)?.watchers.values() ?? []) end();
+    this.tables.delete(key);
   }
 
   get(key: string, namespace: string | undefined, name: string): Resource | undefined {
@@ -110,7 +117,7 @@ export class Store {
     table.history.push(change);
     if (table.history.length >= 2 * HISTORY)
       table.oldest = table.history.splice(0, HISTORY).at(-1)?.revision ?? table.oldest;
-    for (const watcher of table.watchers) watcher(change);
+    for (const watcher of table.watchers.keys()) watcher(change);
     for (const listener of this.#listeners) listener(table, change);
   }
 }

@@ -1,12 +1,13 @@
 import { type Api } from './api.ts';
 import { boundToken } from './authn.ts';
+import { isApply, parseBody, patchDocument } from './bodies.ts';
 import { deleteObject } from './deletes.ts';
 import { type Obj, type Resource, dig, isObj, obj, objs, text, texts, timestamp } from './json.ts';
 import { printSelector } from './pods.ts';
 import { type Answer, type ApiRequest, writeOptions } from './request.ts';
 import { decode } from './schema.ts';
 import { badValue, conflict, invalid, methodNotAllowed, notFound } from './status.ts';
-import { applyObject, mustGet, parseBody, patchDocument, updateObject } from './writes.ts';
+import { applyObject, mustGet, updateObject } from './writes.ts';
 
 const SUCCESS: Answer = {
   code: 201,
@@ -16,7 +17,7 @@ const SUCCESS: Answer = {
 /** The body as the named kind, known fields only. */
 export function readAs({ registry }: Api, request: ApiRequest, kind: string): Obj {
   const schema = registry.withMeta(registry.schemas.get(kind));
-  return obj(decode(schema, parseBody(request, kind), { typed: true, kind, unknown: [] }));
+  return obj(decode(schema, parseBody(request, kind), { typed: true, kind, unknown: [] }, ''));
 }
 
 function scaleOf({ metadata, spec, status }: Resource): Resource {
@@ -37,7 +38,7 @@ function scale(api: Api, request: ApiRequest): Answer {
   const live = mustGet(api, request);
   if (request.method === 'GET') return { code: 200, object: scaleOf(live) };
   const put = request.method === 'PUT';
-  const apply = text(request.headers['content-type']).startsWith('application/apply-patch');
+  const apply = isApply(request);
   const options = writeOptions(request, put ? 'UpdateOptions' : 'PatchOptions', apply);
   const given =
     put || apply ? readAs(api, { ...request, headers: {} }, 'Scale') : patchDocument(request, scaleOf(live));
@@ -128,7 +129,11 @@ function requestToken(api: Api, request: ApiRequest): Answer {
 }
 
 const HANDLERS: Readonly<Record<string, (api: Api, request: ApiRequest) => Answer>> = {
-  ...{ scale, binding: bind, eviction: evict, finalize, token: requestToken },
+  scale,
+  binding: bind,
+  eviction: evict,
+  finalize,
+  token: requestToken,
 };
 
 /** Answers a subresource other than status; those that are listed but not served are refused with 405. */

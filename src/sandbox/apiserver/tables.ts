@@ -14,7 +14,7 @@ function humanDuration(ms: number): string {
   return hours < 48 ? (hours < 8 ? pair(hours, 'h', minutes % 60, 'm') : `${hours}h`) : `${days}d`;
 }
 
-const orNone = (value: unknown): string => (value === undefined || value === '' ? '<none>' : String(value));
+const orNone = (value: unknown): string => (typeof value === 'string' && value !== '' ? value : '<none>');
 const count = (value: unknown): number => (isObj(value) ? Object.keys(value).length : list(value).length);
 const joined = (values: readonly unknown[]): string => orNone(values.map(String).join(','));
 
@@ -67,15 +67,19 @@ const COLUMNS: Readonly<Record<string, Readonly<Record<string, Cell>>>> = {
   Secret: { Type: at('type'), Data: (o) => count(o.data), Age: at() },
   Namespace: { Status: at('status', 'phase'), Age: at() },
   Pod: {
-    ...{ Ready: podReady, Status: podState, Restarts: podRestarts, Age: at() },
-    ...{ 'IP:1': (o) => orNone(dig(o, 'status', 'podIP')), 'Node:1': (o) => orNone(dig(o, 'spec', 'nodeName')) },
-    ...{
-      'Nominated Node:1': (o) => orNone(dig(o, 'status', 'nominatedNodeName')),
-      'Readiness Gates:1': () => '<none>',
-    },
+    Ready: podReady,
+    Status: podState,
+    Restarts: podRestarts,
+    Age: at(),
+    'IP:1': (o) => orNone(dig(o, 'status', 'podIP')),
+    'Node:1': (o) => orNone(dig(o, 'spec', 'nodeName')),
+    'Nominated Node:1': (o) => orNone(dig(o, 'status', 'nominatedNodeName')),
+    'Readiness Gates:1': () => '<none>',
   },
   Node: {
-    ...{ Status: nodeState, Age: at(), Version: at('status', 'nodeInfo', 'kubeletVersion') },
+    Status: nodeState,
+    Age: at(),
+    Version: at('status', 'nodeInfo', 'kubeletVersion'),
     'Internal-IP:1': (o) =>
       joined(
         objs(dig(o, 'status', 'addresses'))
@@ -84,21 +88,19 @@ const COLUMNS: Readonly<Record<string, Readonly<Record<string, Cell>>>> = {
       ),
   },
   Service: {
-    ...{ Type: at('spec', 'type'), 'Cluster-IP': (o) => orNone(dig(o, 'spec', 'clusterIP')) },
-    ...{
-      'External-IP': (o) => orNone(dig(o, 'spec', 'externalName')),
-      'Port(s)': (o) => joined(objs(dig(o, 'spec', 'ports')).map(servicePort)),
-    },
-    ...{ Age: at(), 'Selector:1': (o) => orNone(printSelector({ matchLabels: dig(o, 'spec', 'selector') })) },
+    Type: at('spec', 'type'),
+    'Cluster-IP': (o) => orNone(dig(o, 'spec', 'clusterIP')),
+    'External-IP': (o) => orNone(dig(o, 'spec', 'externalName')),
+    'Port(s)': (o) => joined(objs(dig(o, 'spec', 'ports')).map(servicePort)),
+    Age: at(),
+    'Selector:1': (o) => orNone(printSelector({ matchLabels: dig(o, 'spec', 'selector') })),
   },
   Deployment: {
     Ready: (o) => `${Number(dig(o, 'status', 'readyReplicas') ?? 0)}/${Number(dig(o, 'spec', 'replicas') ?? 0)}`,
-    ...{
-      'Up-to-date': statusCount('updatedReplicas'),
-      Available: statusCount('availableReplicas'),
-      Age: at(),
-      ...WORKLOAD,
-    },
+    'Up-to-date': statusCount('updatedReplicas'),
+    Available: statusCount('availableReplicas'),
+    Age: at(),
+    ...WORKLOAD,
   },
   ReplicaSet: {
     Desired: at('spec', 'replicas'),
@@ -108,17 +110,19 @@ const COLUMNS: Readonly<Record<string, Readonly<Record<string, Cell>>>> = {
     ...WORKLOAD,
   },
   DaemonSet: {
-    ...{
-      Desired: statusCount('desiredNumberScheduled'),
-      Current: statusCount('currentNumberScheduled'),
-      Ready: statusCount('numberReady'),
-    },
-    ...{ Available: statusCount('numberAvailable'), Age: at(), ...WORKLOAD },
+    Desired: statusCount('desiredNumberScheduled'),
+    Current: statusCount('currentNumberScheduled'),
+    Ready: statusCount('numberReady'),
+    Available: statusCount('numberAvailable'),
+    Age: at(),
+    ...WORKLOAD,
   },
   Lease: { Holder: (o) => text(dig(o, 'spec', 'holderIdentity')), Age: at() },
   EndpointSlice: {
-    ...{ AddressType: at('addressType'), Ports: (o) => joined(objs(o.ports).map(({ port }) => port)) },
-    ...{ Endpoints: (o) => joined(objs(o.endpoints).flatMap(({ addresses }) => list(addresses))), Age: at() },
+    AddressType: at('addressType'),
+    Ports: (o) => joined(objs(o.ports).map(({ port }) => port)),
+    Endpoints: (o) => joined(objs(o.endpoints).flatMap(({ addresses }) => list(addresses))),
+    Age: at(),
   },
   Event: {
     Type: at('type'),

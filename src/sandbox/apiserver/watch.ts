@@ -1,10 +1,11 @@
 import { type ServerResponse } from 'node:http';
 import { type Api } from './api.ts';
 import { type Resource } from './json.ts';
-import { parseListing, renderObject } from './reads.ts';
+import { type Listing, parseListing, renderObject } from './reads.ts';
 import { groupVersion } from './registry.ts';
 import { type ApiRequest, negotiate } from './request.ts';
 import { ApiError } from './status.ts';
+import { type Matcher } from './selectors.ts';
 import { type Change } from './store.ts';
 
 const MAX_BACKLOG_BYTES = 16 * 1024 * 1024;
@@ -28,53 +29,74 @@ function bookmark({ type }: ApiRequest, form: string, revision: number, initial:
   return { kind: type.kind, apiVersion: groupVersion(type.group, type.version), metadata };
 }
 
+/** A change as a watch with a selection sees it: leaving the selection is a deletion of the old state. */
+function visibleChange({ type, object, previous }: Change, selects: Matcher): [kind: string, object?: Resource] {
+  const before = previous !== undefined && selects(previous);
+  if (type !== 'DELETED' && selects(object)) return [before ? 'MODIFIED' : 'ADDED', object];
+  const { resourceVersion = '' } = object.metadata;
+  return before ? ['DELETED', { ...previous, metadata: { ...previous.metadata, resourceVersion } }] : ['DELETED'];
+}
+
+/** Where the events of one watch go, and how. */
+interface Sink {
+  readonly request: ApiRequest;
+  readonly form: string;
+  readonly send: (kind: string, object: unknown) => void;
+  readonly show: (object: Resource) => unknown;
+}
+
+const allowsBookmarks = ({ query }: ApiRequest): boolean => query.get('allowWatchBookmarks') === 'true';
+
+/** What a watch begins with: the state or the missed changes; false when these are no longer known. */
+function begin(
+  { store }: Api,
+  { request, form, send, show }: Sink,
+  listing: Listing,
+  deliver: (change: Change) => void,
+): boolean {
+  const { matcher, namespace, resourceVersion, initialEvents } = listing;
+  const table = store.table(request.type.table);
+  const wanted = Number(resourceVersion);
+  const stateFirst = initialEvents === null ? wanted === 0 : initialEvents === 'true';
+  if (!stateFirst && wanted < table.oldest) {
+    send('ERROR', new ApiError(410, `too old resource version: ${wanted} (${table.oldest})`, 'Expired').body());
+    return false;
+  }
+  const state = stateFirst ? store.list(table.key, namespace).filter(matcher) : [];
+  for (const object of state) send('ADDED', show(object));
+  const marked = request.query.get('allowWatchBookmarks') === 'true' && stateFirst && resourceVersion !== '0';
+  if (marked || (stateFirst && initialEvents === 'true'))
+    send('BOOKMARK', bookmark(request, form, store.revision, true));
+  if (!stateFirst) for (const change of table.history) deliver(change);
+  return true;
+}
+
 /** GET with watch=true: the state or the missed changes first, then every change until timeout, close or abort. */
 export function handleWatch(api: Api, request: ApiRequest, response: ServerResponse): void {
   const { query, type, headers } = request;
   const form = negotiate(headers.accept?.toString());
-  const { matcher, namespace, resourceVersion, initialEvents } = parseListing(request);
+  const listing = parseListing(request);
   const show = shower(api, request, form);
   const send = (kind: string, object: unknown): void => {
     response.write(`${JSON.stringify({ type: kind, object })}\n`);
     if (response.writableLength > MAX_BACKLOG_BYTES) response.destroy();
   };
-  const selects = (object: Resource): boolean =>
-    (namespace === undefined || object.metadata.namespace === namespace) && matcher(object);
-  const wanted = Number(resourceVersion);
-  const deliver = ({ type: kind, revision, object, previous }: Change): void => {
-    const before = previous !== undefined && selects(previous);
-    const after = kind !== 'DELETED' && selects(object);
-    if (revision <= wanted || (!before && !after)) return;
-    const { resourceVersion } = object.metadata;
-    if (after) send(before ? 'MODIFIED' : 'ADDED', show(object));
-    else if (previous !== undefined)
-      send(
-        'DELETED',
-        show({ ...previous, metadata: { ...previous.metadata, resourceVersion } as Resource['metadata'] }),
-      );
+  const { namespace, matcher } = listing;
+  const selects: Matcher = (object) => [undefined, object.metadata.namespace].includes(namespace) && matcher(object);
+  const deliver = (change: Change): void => {
+    const [kind, object] = visibleChange(change, selects);
+    if (object !== undefined && change.revision > Number(listing.resourceVersion)) send(kind, show(object));
   };
   response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
-  const table = api.store.table(type.table);
-  const bookmarks = query.get('allowWatchBookmarks') === 'true';
-  const tooOld = new ApiError(410, `too old resource version: ${wanted} (${table.oldest})`, 'Expired');
-  if (initialEvents === 'true' || (initialEvents === null && wanted === 0)) {
-    for (const object of api.store.list(type.table, namespace).filter(matcher)) send('ADDED', show(object));
-    if (bookmarks && (initialEvents === 'true' || resourceVersion === ''))
-      send('BOOKMARK', bookmark(request, form, api.store.revision, true));
-  } else if (wanted < table.oldest && wanted > 0) {
-    send('ERROR', tooOld.body());
-    response.end();
-    return;
-  } else for (const change of table.history) deliver(change);
-  table.watchers.add(deliver);
-  const seconds = Number(query.get('timeoutSeconds') ?? 0) || 1800 + Math.random() * 1800;
+  if (!begin(api, { request, form, send, show }, listing, deliver)) return void response.end();
+  const { watchers } = api.store.table(type.table);
+  watchers.set(deliver, () => response.end());
+  const seconds = Number(query.get('timeoutSeconds')) || 1800 + Math.random() * 1800;
   const end = setTimeout(() => response.end(), seconds * 1000);
-  const tick = setInterval(
-    () => bookmarks && send('BOOKMARK', bookmark(request, form, api.store.revision, false)),
-    BOOKMARK_MS,
-  );
+  const remind = (): void => send('BOOKMARK', bookmark(request, form, api.store.revision, false));
+  const tick = allowsBookmarks(request) ? setInterval(remind, BOOKMARK_MS) : undefined;
   response.on('close', () => {
-    table.watchers.delete(deliver);
+    watchers.delete(deliver);
     clearTimeout(end);
     clearInterval(tick);
   });

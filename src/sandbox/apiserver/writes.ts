@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { parse as parseYaml } from 'yaml';
-import { type Api, type Rules } from './api.ts';
+import { type Api, type Change, type Rules } from './api.ts';
+import { checkName, isApply, parseBody, patchDocument, readConfig, readObject, readPatched } from './bodies.ts';
 import { customCauses } from './crd.ts';
-import { type Obj, type Resource, isObj, obj, same, text, timestamp, without } from './json.ts';
+import { type Obj, type Resource, same, text, timestamp, without } from './json.ts';
 import { type Writer, applyConfig, trackUpdate } from './managed.ts';
-import { jsonPatch, mergePatch, strategicPatch } from './patch.ts';
 import { type ResourceType, groupVersion } from './registry.ts';
 import { type Answer, type ApiRequest, type User, type WriteOptions, writeOptions } from './request.ts';
 import { rulesOf } from './rules.ts';
-import { applyDefaults, decode, schemaCauses } from './schema.ts';
+import { applyDefaults, schemaCauses } from './schema.ts';
 import {
   ApiError,
+  type Cause,
   MODIFIED,
   alreadyExists,
   badRequest,
@@ -32,77 +32,6 @@ export interface Write {
   readonly subresource: string;
   /** True for PUT, where a resourceVersion may be mandatory. */
   readonly replaces?: boolean;
-}
-
-const UNKNOWN_MEDIA = 'the body of the request was in an unknown format - accepted media types include: ';
-const badMedia = (accepted: string): ApiError => new ApiError(415, UNKNOWN_MEDIA + accepted, 'UnsupportedMediaType');
-const mediaOf = ({ headers }: ApiRequest): string => (text(headers['content-type']).split(';')[0] ?? '').trim();
-const shorten = (body: string): string =>
-  body === '' ? '<empty>' : body.length > 30 ? `${body.slice(0, 30)} ...` : body;
-
-/** The JSON object in a body; 400 and 415 in the words of apimachinery. */
-export function parseBody(request: ApiRequest, kind: string): Obj {
-  const media = mediaOf(request);
-  const { body } = request;
-  if (!['application/yaml', 'application/json', ''].includes(media))
-    throw badMedia('application/json, application/yaml, application/vnd.kubernetes.protobuf');
-  try {
-    const parsed: unknown = media === 'application/yaml' ? parseYaml(body) : JSON.parse(body);
-    if (isObj(parsed)) return parsed;
-  } catch {
-    // Said below.
-  }
-  const why = `couldn't get version/kind; json parse error: unexpected end of JSON input (${shorten(body)})`;
-  throw badRequest(`the object provided is unrecognized (must be of type ${kind}): ${why}`);
-}
-
-const handledAs = ({ kind, version }: ResourceType): string =>
-  `${kind} in version "${version}" cannot be handled as a ${kind}`;
-
-function checkKind(type: ResourceType, { apiVersion, kind, metadata }: Obj, raw: string): void {
-  const wanted = groupVersion(type.group, type.version);
-  if (type.custom === undefined) {
-    const as = text(kind ?? type.kind);
-    const core = type.group === '' ? 'core' : (type.group.split('.')[0] ?? '');
-    const conversion = `converting (${type.version}.${as}) to (${core}.${type.kind}): unknown conversion`;
-    if (as !== type.kind)
-      throw badRequest(`${as} in version "${type.version}" cannot be handled as a ${type.kind}: ${conversion}`);
-    const unregistered = `no kind "${as}" is registered for version "${text(apiVersion)}" in scheme "pkg/api/legacyscheme/scheme.go:30"`;
-    if ((apiVersion ?? wanted) !== wanted) throw badRequest(`${handledAs(type)}: ${unregistered}`);
-    return;
-  }
-  const missing = `Object 'Kind' is missing in '${raw}' (${shorten(raw)})`;
-  if (kind === undefined)
-    throw badRequest(`the object provided is unrecognized (must be of type ${type.kind}): ${missing}`);
-  const words = `the API version in the data (${text(apiVersion)}) does not match the expected API version (${wanted})`;
-  if (apiVersion !== wanted) throw badRequest(words);
-  const cause = badValue('kind', kind, `must be ${type.kind}`);
-  if (kind !== type.kind) throw invalid(text(kind), type.group, text(obj(metadata).name), [cause]);
-}
-
-/** The known fields of a body as an object of the type's storage version; 400 for wrong JSON types. */
-function decodeAs(type: ResourceType, value: Obj, unknown: string[]): Resource {
-  const meta = { typed: true, kind: 'ObjectMeta', unknown: [] };
-  try {
-    const read = obj(decode(type.schema, value, { typed: type.custom === undefined, kind: type.kind, unknown }));
-    const metadata = obj(decode(type.schema.properties?.metadata ?? {}, value.metadata, meta)) as Resource['metadata'];
-    const head = { kind: type.kind, apiVersion: groupVersion(type.group, type.storageVersion), metadata };
-    return { ...head, ...without(read, 'kind', 'apiVersion', 'metadata') };
-  } catch (error) {
-    throw error instanceof ApiError ? badRequest(`${handledAs(type)}: ${error.message}`) : error;
-  }
-}
-
-/** Reads a body as an object of the type: right kind, known fields (400 with Strict, else a warning), right JSON types. */
-function readObject({ type, warnings }: ApiRequest, body: Obj, raw: string, { validation }: WriteOptions): Resource {
-  checkKind(type, body, raw);
-  const unknown: string[] = [];
-  const read = decodeAs(type, body, unknown);
-  const words = unknown.map((path) => `unknown field "${path}"`);
-  if (validation === 'Strict' && words.length > 0)
-    throw badRequest(`${handledAs(type)}: strict decoding error: ${words.join(', ')}`);
-  if (validation !== 'Ignore') warnings.push(...words);
-  return read;
 }
 
 const rulesFor = (type: ResourceType): Rules =>
@@ -167,50 +96,51 @@ function checkNamespace({ type, namespace }: Write, { metadata }: Resource): voi
 }
 
 /** Defaults, admission, generation and validation; changes `next`, throws 403 or 422. */
-function settle(api: Api, { type, user, options, subresource }: Write, next: Resource, live?: Resource): void {
-  const { custom, schema } = type;
-  const rules = rulesFor(type);
+function settle(api: Api, write: Write, next: Resource, live?: Resource): void {
+  const { type, user, options } = write;
   const change = { type, next, live, user, dryRun: options.dryRun };
-  applyDefaults(schema, next);
-  rules.prepare?.(api, change);
-  const content = (object: Resource): Obj =>
-    without(object, 'metadata', type.subresources.has('status') ? 'status' : '');
+  applyDefaults(type.schema, next);
+  rulesFor(type).prepare?.(api, change);
+  const unchanged = live !== undefined && same(content(type, live), content(type, next));
   if (live !== undefined && type.counted)
-    next.metadata.generation = (live.metadata.generation ?? 0) + (same(content(live), content(next)) ? 0 : 1);
-  const causes = [...(live === undefined ? [] : metaUpdateCauses(live, next)), ...metaCauses(type, next)];
-  const at = { field: '', label: '' };
-  if (custom === undefined)
-    causes.push(...schemaCauses(schema, next, { field: '' }), ...(rules.validate?.(api, change) ?? []));
-  else if (subresource !== 'status') causes.push(...customCauses(schema, schema, next, live, at));
-  else
-    causes.push(
-      ...customCauses(schema, schema.properties?.status ?? {}, next.status ?? {}, live?.status, {
-        ...at,
-        field: 'status',
-      }),
-    );
+    next.metadata.generation = (live.metadata.generation ?? 0) + (unchanged ? 0 : 1);
+  const meta = [...(live === undefined ? [] : metaUpdateCauses(live, next)), ...metaCauses(type, next)];
+  const causes = [...meta, ...contentCauses(api, write, change)];
   if (causes.length > 0) throw invalid(type.kind, type.group, next.metadata.name, causes);
 }
 
+/** What metadata.generation counts the changes of. */
+const content = ({ subresources }: ResourceType, object: Resource): Obj =>
+  without(object, 'metadata', subresources.has('status') ? 'status' : '');
+
+function contentCauses(api: Api, { type, subresource }: Write, change: Change): Cause[] {
+  const { next, live } = change;
+  const { schema, custom } = type;
+  if (custom === undefined)
+    return [...schemaCauses(schema, next, { field: '' }), ...(rulesFor(type).validate?.(api, change) ?? [])];
+  if (subresource !== 'status') return customCauses(schema, schema, next, live, { field: '', label: '' });
+  const status = schema.properties?.status ?? {};
+  return customCauses(schema, status, next.status ?? {}, live?.status, { field: 'status', label: '' });
+}
+
 /** Optimistic locking: refuses a stale resourceVersion or (on PUT) another uid. */
-function checkVersion({ type, replaces = false }: Write, { metadata: live }: Resource, { metadata }: Resource): void {
-  const { resourceVersion = '', uid = '' } = metadata;
-  const cause = badValue('metadata.resourceVersion', 0, 'must be specified for an update');
-  if (resourceVersion === '' && replaces && rulesFor(type).conditional === true)
+function checkVersion({ type, replaces }: Write, { metadata: live }: Resource, { metadata }: Resource): void {
+  const { resourceVersion: version = '', uid = '' } = metadata;
+  if (version === '' && replaces === true && rulesFor(type).conditional === true) {
+    const cause = badValue('metadata.resourceVersion', 0, 'must be specified for an update');
     throw invalid(type.plural, type.group, live.name, [cause]);
-  if (!/^\d*$/.test(resourceVersion))
-    throw new ApiError(500, `strconv.ParseUint: parsing ${JSON.stringify(resourceVersion)}: invalid syntax`);
-  if (!['', live.resourceVersion].includes(resourceVersion)) throw conflict(type, live.name, MODIFIED);
-  if (!replaces || ['', live.uid].includes(uid)) return;
-  const key = ['/registry', type.plural, ...(live.namespace === undefined ? [] : [live.namespace]), live.name].join(
-    '/',
-  );
+  }
+  if (/\D/.test(version))
+    throw new ApiError(500, `strconv.ParseUint: parsing ${JSON.stringify(version)}: invalid syntax`);
+  if (!['', live.resourceVersion].includes(version)) throw conflict(type, live.name, MODIFIED);
+  if (replaces === true && !['', live.uid].includes(uid)) throw otherUid(type, live, uid);
+}
+
+function otherUid(type: ResourceType, live: Resource['metadata'], uid: string): ApiError {
+  const key = `/registry/${type.plural}/${live.namespace === undefined ? '' : `${live.namespace}/`}${live.name}`;
   const failed = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${live.uid}`;
-  throw conflict(
-    type,
-    live.name,
-    `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: ${failed}`,
-  );
+  const error = `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: ${failed}`;
+  return conflict(type, live.name, error);
 }
 
 /** What a write may touch: through status only the status, and for built-in kinds metadata. */
@@ -236,12 +166,16 @@ export function updateObject(api: Api, write: Write, live: Resource, given: Reso
   if (!applied) next.metadata.managedFields = trackUpdate(writerOf(api, write), live, next);
   if (same(live, next)) return live;
   if (options.dryRun) return next;
-  const { finalizers = [], deletionTimestamp } = next.metadata;
-  const released =
-    deletionTimestamp !== undefined && finalizers.length === 0 && (live.metadata.finalizers ?? []).length > 0;
-  if (!released || type.kind === 'Pod') return api.store.put(type.table, next);
+  if (!isReleased(live, next)) return api.store.put(type.table, next);
   api.store.remove(type.table, live);
   return next;
+}
+
+/** Whether a write took the last finalizer of an object that waited only for it to be deleted. */
+function isReleased({ metadata: before }: Resource, { kind, metadata }: Resource): boolean {
+  const { deletionTimestamp, finalizers = [], deletionGracePeriodSeconds: grace = 0 } = metadata;
+  const last = (before.finalizers ?? []).length > 0 && finalizers.length === 0;
+  return last && deletionTimestamp !== undefined && grace === 0 && kind !== 'Namespace';
 }
 
 const lookUp = (
@@ -263,11 +197,6 @@ export function handleCreate(api: Api, request: ApiRequest): Answer {
   return { code: 201, object: createObject(api, { ...request, options }, object) };
 }
 
-function checkName(name: string, { metadata }: Resource): void {
-  if (!['', name].includes(text(metadata.name)))
-    throw badRequest(`the name of the object (${metadata.name}) does not match the name on the URL (${name})`);
-}
-
 /** PUT of an object or of its status. */
 export function handleUpdate(api: Api, request: ApiRequest): Answer {
   const options = writeOptions(request, 'UpdateOptions');
@@ -283,33 +212,9 @@ export function handleUpdate(api: Api, request: ApiRequest): Answer {
   };
 }
 
-const JSON_PATCH = 'application/json-patch+json';
-const MERGE_PATCH = 'application/merge-patch+json';
-const STRATEGIC_PATCH = 'application/strategic-merge-patch+json';
-
-/** Applies a JSON, merge or strategic merge patch body to a JSON document. */
-export function patchDocument(request: ApiRequest, document: unknown): Obj {
-  const media = mediaOf(request);
-  const { custom, schema } = request.type;
-  if (![JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH].includes(media))
-    throw new ApiError(415, '415: Unsupported Media Type', 'UnsupportedMediaType', {});
-  if (media === STRATEGIC_PATCH && custom !== undefined)
-    throw badMedia(`${JSON_PATCH}, ${MERGE_PATCH}, application/apply-patch+yaml`);
-  let patch: unknown;
-  try {
-    patch = JSON.parse(request.body);
-  } catch {
-    throw badRequest('error decoding patch: unexpected end of JSON input');
-  }
-  if (media === MERGE_PATCH) return obj(mergePatch(document, patch));
-  if (media === STRATEGIC_PATCH) return obj(strategicPatch(schema, document, patch));
-  if (Array.isArray(patch)) return obj(jsonPatch(document, patch as unknown[]));
-  throw badRequest('error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp');
-}
-
 /** PATCH of an object or of its status, also server-side apply. */
 export function handlePatch(api: Api, request: ApiRequest): Answer {
-  if (mediaOf(request) === 'application/apply-patch+yaml') return handleApply(api, request);
+  if (isApply(request)) return handleApply(api, request);
   const options = writeOptions(request, 'PatchOptions');
   const live = mustGet(api, request);
   const patched = patchDocument(request, {
@@ -319,40 +224,6 @@ export function handlePatch(api: Api, request: ApiRequest): Answer {
   const object = readPatched(request, patched, options);
   checkName(request.name, object);
   return { code: 200, object: updateObject(api, { ...request, options }, live, object) };
-}
-
-function readPatched(request: ApiRequest, patched: Obj, options: WriteOptions): Resource {
-  try {
-    return readObject(request, patched, '', options);
-  } catch (error) {
-    if (!(error instanceof ApiError) || error.code !== 400 || request.type.custom !== undefined) throw error;
-    const why = error.message.replace(/^.*? cannot be handled as an? \w+: /, '');
-    throw invalid('', '', '', [badValue('patch', JSON.stringify(patched), why)]);
-  }
-}
-
-/** The configuration in the body of a server-side apply, known fields only. */
-function readConfig({ type, name, namespace, body: raw }: ApiRequest): Resource {
-  let body: Obj;
-  try {
-    body = obj(parseYaml(raw, { version: '1.1' }));
-  } catch (error) {
-    throw badRequest(`error strict decoding YAML: error converting YAML to JSON: yaml: ${String(error)}`);
-  }
-  if (body.kind === undefined || body.apiVersion === undefined)
-    throw badRequest(`invalid object type: /, Kind=${text(body.kind)}`);
-  if (obj(body.metadata).managedFields !== undefined) throw badRequest('metadata.managedFields must be nil');
-  checkKind(type, body, raw);
-  const unknown: string[] = [];
-  const config = decodeAs(type, body, unknown);
-  const where = `${config.metadata.namespace === undefined ? '' : namespace}/${name}; ${type.group}/${type.version}, Kind=${type.kind}`;
-  if (unknown[0] !== undefined)
-    throw new ApiError(
-      500,
-      `failed to create typed patch object (${where}): .${unknown[0]}: field not declared in schema`,
-    );
-  checkName(name, config);
-  return { ...config, metadata: { ...config.metadata, name } };
 }
 
 function handleApply(api: Api, request: ApiRequest): Answer {
