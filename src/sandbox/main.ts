@@ -4,6 +4,7 @@ import { runDaemon, type DaemonMain } from '../runtime/process.ts';
 import type { ControlPlaneConfig } from './controlplane.ts';
 import type { NodeConfig } from './node/config.ts';
 import type { RelayConfig } from './relay.ts';
+import type { DelayConfig } from './workloads/delay.ts';
 
 /** Reads the JSON file a sandbox process is configured with. */
 function readConfig(args: readonly string[]): unknown {
@@ -22,6 +23,10 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
   node: async (args) => {
     const { runNode } = await import('./node/agent.ts');
     return (signal, logger) => runNode(readConfig(args) as NodeConfig, signal, logger);
+  },
+  delay: async (args) => {
+    const { runDelay } = await import('./workloads/delay.ts');
+    return (signal, logger) => runDelay(readConfig(args) as DelayConfig, signal, logger);
   },
   echo: async () => {
     const { echoConfig, runEcho } = await import('./workloads/echo.ts');

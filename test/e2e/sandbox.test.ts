@@ -74,7 +74,7 @@ describe('a sandbox that is up', () => {
   });
 
   test('can be used with kubectl: all contexts, or one kubeconfig a cluster', async () => {
-    expect(await sandbox.sandbox('env')).toMatch(/^export KUBECONFIG='.*'\n$/);
+    expect(await sandbox.sandbox('env')).toMatch(/^export KUBECONFIG='.*'$/m);
     expect(sandbox.kubectl('config', 'get-contexts', '-o', 'name')).toBe('east\nwest\n');
     expect(sandbox.kubectl('--context', 'west', 'get', 'nodes', '-o', 'name')).toBe('node/west-1\nnode/west-2\n');
     const file = path.join(sandbox.root, 'east.kubeconfig');
@@ -177,6 +177,13 @@ describe('a sandbox that is up', () => {
     expect(await ping()).toMatchObject({ code: 0 });
   });
 
+  test('its shell variables make kubectl and subctl reach every cluster', () => {
+    const script = `eval "$(${path.resolve('bin/subctl')} sandbox env --name ${sandbox.name})"; kubectl --context west get nodes -o name; command -v subctl`;
+    const env = { PATH: process.env['PATH'], HOME: sandbox.root, SUBCTL_SANDBOX_DIR: path.join(sandbox.root, 'state') };
+    const output = execFileSync('sh', ['-c', script], { env, cwd: sandbox.root, encoding: 'utf8' });
+    expect(output).toMatch(/^node\/west-1\nnode\/west-2\n.*\/subctl\n$/);
+  });
+
   test('lives beside another and does not go with it', async () => {
     const other = new TestSandbox();
     try {
@@ -239,6 +246,16 @@ describe('starting and removing', () => {
     const results = await Promise.all([sandbox.run(...args), sandbox.run(...args)]);
     expect(new Set(results.map(({ code }) => code))).toEqual(new Set([0, 1]));
     expect(results.find(({ code }) => code === 1)?.stderr).toContain('another subctl');
+  }, 60_000);
+
+  test('the WAN takes the time it is told to, the LAN does not', async () => {
+    await sandbox.sandbox('up', '--nodes', '2', '--wan-latency', '20ms');
+    const rttMs = async (address: string) => {
+      const output = await sandbox.sandbox('exec', 'east', 'east-1', '--', 'ping', '-c', '3', '-i', '0.2', address);
+      return Number(/= ([\d.]+)\//.exec(output)?.[1]);
+    };
+    expect(await rttMs('172.32.0.11')).toBeGreaterThanOrEqual(40);
+    expect(await rttMs('172.31.0.12')).toBeLessThan(20);
   }, 60_000);
 
   test('down without a sandbox is no mistake; other commands say how to get one', async () => {

@@ -11,7 +11,7 @@ import type { ClusterPlan, SandboxPlan } from '../../sandbox/plan.ts';
 import type { CommandRun } from '../context.ts';
 import { formatDuration } from '../duration.ts';
 import { renderTable, type Column } from '../output.ts';
-import { controlPlanePath, requireRoot, sandboxTools } from '../sandbox/tools.ts';
+import { controlPlanePath, programName, requireRoot, sandboxTools } from '../sandbox/tools.ts';
 import { describeTrouble, observeCluster } from './observe.ts';
 import type { DemoFlags } from './register.ts';
 import { judge, parseProbeOutput, planTraffic, uncoveredPlaces, type Crossing, type TrafficRow } from './traffic.ts';
@@ -149,6 +149,7 @@ export async function demo(run: CommandRun, flags: DemoFlags): Promise<void> {
   const suffix = `--name ${flags.name}`;
   run.reporter.done(`Done in ${formatDuration(run.context.clock.monotonic() - startedMs)}`);
   if (!flags.keep) return;
-  run.reporter.info(`Use the clusters:  eval "$(subctl sandbox env ${suffix})"`);
-  run.reporter.info(`Remove them:       subctl sandbox down ${suffix}`);
+  const program = programName(run, tools);
+  run.reporter.info(`Use the clusters:  eval "$(${program} sandbox env ${suffix})"`);
+  run.reporter.info(`Remove them:       ${program} sandbox down ${suffix}`);
 }

@@ -12,7 +12,7 @@ import type { CommandRun } from '../context.ts';
 import { renderStructured } from '../output.ts';
 import type { FaultFlags, SandboxFlags, UpFlags } from './register.ts';
 import { renderStatus } from './status-text.ts';
-import { controlPlanePath, requireRoot, sandboxTools } from './tools.ts';
+import { binDirectory, controlPlanePath, isOnPath, programName, requireRoot, sandboxTools } from './tools.ts';
 
 function nameArgument(name: string): string {
   return name === 'default' ? '' : ` --name ${name}`;
@@ -31,8 +31,9 @@ export async function sandboxUp(run: CommandRun, _args: readonly string[], flags
   const { reporter } = run;
   const suffix = nameArgument(flags.name);
   reporter.done(fresh ? `Clusters ${state.options.clusters.join(' and ')} are up` : 'The sandbox is up already');
-  reporter.info(`Use it in this shell:  eval "$(subctl sandbox env${suffix})"`);
-  reporter.info(`Remove it:             subctl sandbox down${suffix}`);
+  const program = programName(run, tools);
+  reporter.info(`Use it in this shell:  eval "$(${program} sandbox env${suffix})"`);
+  reporter.info(`Remove it:             ${program} sandbox down${suffix}`);
 }
 
 /** `subctl sandbox down` */
@@ -60,12 +61,19 @@ export async function sandboxStatusCommand(
   else run.print(renderStatus(status, output === 'wide'));
 }
 
+/** A word for a POSIX shell. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
 /** `subctl sandbox env` */
 export async function sandboxEnv(run: CommandRun, _args: readonly string[], flags: SandboxFlags): Promise<void> {
-  const { files } = sandboxTools(run, flags.name);
+  const { files, product } = sandboxTools(run, flags.name);
   requireState(files, flags.name);
-  const quoted = `'${files.kubeconfig.replaceAll("'", `'\\''`)}'`;
-  run.print(`export KUBECONFIG=${quoted}\n`);
+  const lines = [`export KUBECONFIG=${quoted(files.kubeconfig)}`];
+  // So that the shell finds subctl too.
+  if (!isOnPath(run.context.env['PATH'] ?? '')) lines.push(`export PATH=${quoted(binDirectory(product.dist))}:"$PATH"`);
+  run.print(`${lines.join('\n')}\n`);
 }
 
 /** `subctl sandbox kubeconfig CLUSTER` */

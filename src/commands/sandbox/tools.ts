@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { createRunner } from '../../host/command.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
@@ -21,8 +22,29 @@ export function sandboxTools(run: CommandRun, name: string, progress: Progress =
     progress,
     signal: context.interrupted(),
     env: context.env,
-    product: { node: process.execPath, dist: findDist(import.meta.dirname), version: context.version },
+    get product() {
+      return { node: process.execPath, dist: findDist(import.meta.dirname), version: context.version };
+    },
   };
+}
+
+/** Whether a shell with this search path finds subctl. */
+export function isOnPath(directories: string): boolean {
+  return directories.split(':').some((directory) => directory !== '' && existsSync(path.join(directory, 'subctl')));
+}
+
+/** The folder of the program that was built into `dist`. */
+export function binDirectory(dist: string): string {
+  return path.resolve(dist, '../bin');
+}
+
+/** How the operator calls this program: `subctl`, or its path when the shell does not find it. */
+export function programName(run: CommandRun, tools: Pick<SandboxTools, 'product'>): string {
+  const { cwd, env } = run.context;
+  if (isOnPath(env['PATH'] ?? '')) return 'subctl';
+  const file = path.join(binDirectory(tools.product.dist), 'subctl');
+  const relative = path.relative(cwd, file);
+  return relative.startsWith('..') ? file : relative;
 }
 
 /** `embedded`, or the directory of the control plane's programs as an absolute path. */

@@ -1,6 +1,7 @@
 import { ExpectedError } from '../../runtime/errors.ts';
 import { findBinaries } from '../binaries.ts';
 import { createFabric } from '../fabric/fabric.ts';
+import { delayWan } from '../fabric/latency.ts';
 import { planSandbox, type SandboxPlan } from '../plan.ts';
 import { isAlive, type ProcessIdentity } from '../processes.ts';
 import { startControlPlane, startProxy } from './controlplanes.ts';
@@ -15,7 +16,8 @@ import {
   type SandboxOptions,
   type SandboxState,
 } from './state.ts';
-import { readSecrets, serverUrl, together, type SandboxTools } from './tools.ts';
+import { readSecrets, serverUrl, startProgram, together, type SandboxTools } from './tools.ts';
+import type { DelayConfig } from '../workloads/delay.ts';
 import { createWorkloads, waitForWorkloads } from './workloads.ts';
 
 /** What `up` did. */
@@ -93,6 +95,15 @@ function counted(count: number, word: string): string {
   return `${count} ${word}${count === 1 ? '' : 's'}`;
 }
 
+async function startNetwork({ tools, plan, options, state }: Start): Promise<void> {
+  await createFabric(tools, plan);
+  const config: DelayConfig = { delayMs: options.wanLatencyMs };
+  await delayWan(tools, plan, options.wanLatencyMs, async () => {
+    writeFileAtomically(tools.files.config('delay'), JSON.stringify(config));
+    state.started('delay', await startProgram(tools, 'delay', 'delay', plan.wan.namespace));
+  });
+}
+
 async function startControlPlanes({ tools, plan, options, state }: Start): Promise<void> {
   const startProxyToo = async (inner: SandboxTools): Promise<void> =>
     state.update({ proxyPort: await startProxy(inner, plan, state.started) });
@@ -130,7 +141,7 @@ async function startAll(start: Start): Promise<SandboxState> {
   const names = plan.clusters.map(({ name }) => name).join(', ');
   const nodes = plan.clusters.reduce((total, cluster) => total + cluster.nodes.length, 0);
   const network = `Network: WAN, ${counted(plan.clusters.length, 'LAN')}, ${counted(nodes, 'node')}`;
-  await progress.step(network, () => createFabric(tools, plan));
+  await progress.step(network, () => startNetwork(start));
   await progress.step(`Control planes: ${names}`, () => startControlPlanes(start));
   await progress.step(`Nodes: ${counted(nodes, 'node')} ready`, () => startNodes(start));
   // Only now, so that the scheduler has all nodes to choose from and echo runs on each.
