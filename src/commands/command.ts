@@ -1,4 +1,5 @@
 import { Argument, type Command, Option } from 'commander';
+import type { KubeAccess } from './access.ts';
 import type { CommandContext, CommandRun } from './context.ts';
 import { addGlobalFlags, readGlobalFlags } from './globalflags.ts';
 
@@ -71,13 +72,20 @@ async function createRun(command: Command, context: CommandContext): Promise<Com
   const flags = readGlobalFlags(command);
   const { createReporter } = await import('./reporter.ts');
   const { terminal, env, clock } = context;
-  let access: ReturnType<CommandContext['access']> | undefined;
+  const reporter = createReporter({ sink: terminal.stderr, env, clock, verbosity: flags.verbosity });
+  const open = async (): Promise<KubeAccess> => {
+    const opened = await context.access(flags.connection, context);
+    if (flags.verbosity < 1) return opened;
+    const { traceAccess } = await import('./tracing.ts');
+    return traceAccess(opened, (line) => reporter.detail(line));
+  };
+  let access: Promise<KubeAccess> | undefined;
   return {
     context,
     flags,
-    reporter: createReporter({ sink: terminal.stderr, env, clock, verbosity: flags.verbosity }),
+    reporter,
     print: (text) => terminal.stdout.write(text),
-    access: () => (access ??= context.access(flags.connection, context)),
+    access: () => (access ??= open()),
   };
 }
 

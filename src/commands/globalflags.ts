@@ -7,7 +7,7 @@ const GROUP = 'Global flags:';
 const CONNECTION_GROUP = 'Connection flags (every command takes them):';
 
 /** Parser of a duration flag such as --timeout. */
-export function durationFlag(text: string): number {
+function durationFlag(text: string): number {
   const ms = parseDuration(text);
   if (ms === undefined) throw new InvalidArgumentError('Give a duration such as 90s, 5m or 1h30m.');
   return ms;
@@ -37,7 +37,7 @@ function mainOptions(): readonly Option[] {
     new Option('--timeout <duration>', 'longest time to wait for things to happen').argParser(durationFlag),
     new Option('-y, --yes', 'take the default answer instead of asking'),
     new Option('-q, --quiet', 'only warnings, failures and results').conflicts('verbose'),
-    new Option('-v, --verbose', 'more details; twice for still more').argParser(
+    new Option('-v, --verbose', 'also every request to an API server').argParser(
       (_: string, before: number | undefined) => (before ?? 0) + 1,
     ),
   ].map((option) => option.helpGroup(GROUP));

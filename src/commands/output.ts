@@ -3,7 +3,7 @@ export const OUTPUT_FORMATS = ['table', 'wide', 'json', 'yaml', 'name'] as const
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 
 /** What a cell may hold: lists are joined by ", ", booleans become yes and no, nothing becomes empty. */
-export type Cell = string | number | boolean | readonly string[] | undefined;
+type Cell = string | number | boolean | readonly string[] | undefined;
 
 export interface Column<T> {
   readonly header: string;

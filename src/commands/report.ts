@@ -20,7 +20,7 @@ export async function printManifests(run: CommandRun, objects: readonly KubeObje
 }
 
 /** `kind.group/name` of an object, as kubectl -o name prints it. */
-export function objectName({ apiVersion = '', kind = '', metadata }: KubeObject): string {
+function objectName({ apiVersion = '', kind = '', metadata }: KubeObject): string {
   const group = apiVersion.includes('/') ? `.${apiVersion.slice(0, apiVersion.indexOf('/'))}` : '';
   return `${kind.toLowerCase()}${group}/${metadata.name ?? ''}`;
 }

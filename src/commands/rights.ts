@@ -9,6 +9,21 @@ export interface Right {
   readonly namespace?: string | undefined;
 }
 
+/** What one place has to grant. */
+export interface RightsAt {
+  readonly where: string;
+  readonly client: KubeClient;
+  readonly rights: readonly Right[];
+}
+
+const READING: readonly string[] = ['get', 'list', 'watch'];
+
+/** The same place with the rights to read only: all that a dry run needs. */
+export function readingOnly({ rights, ...place }: RightsAt): RightsAt {
+  const kept = rights.map((right) => ({ ...right, verbs: right.verbs.filter((verb) => READING.includes(verb)) }));
+  return { ...place, rights: kept.filter(({ verbs }) => verbs.length > 0) };
+}
+
 interface Review {
   readonly status?: { readonly allowed?: boolean; readonly reason?: string };
 }
@@ -16,7 +31,7 @@ interface Review {
 const REVIEWS = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
 
 /** Asks the API server about every right at once; those that are missing, as `verb resource.group in namespace`. */
-export async function missingRights(client: KubeClient, rights: readonly Right[]): Promise<readonly string[]> {
+async function missingRights(client: KubeClient, rights: readonly Right[]): Promise<readonly string[]> {
   const questions = rights.flatMap(({ verbs, type, namespace }) => verbs.map((verb) => ({ verb, type, namespace })));
   const answers = await Promise.all(
     questions.map(async ({ verb, type, namespace }) => {
@@ -50,7 +65,7 @@ function groupByPlace(
 
 /** Rejects with one ExpectedError that lists every missing right of all the given places; nothing is changed before. */
 export async function requireRights(
-  places: readonly { readonly where: string; readonly client: KubeClient; readonly rights: readonly Right[] }[],
+  places: readonly RightsAt[],
 ): Promise<void> {
   const found = await Promise.all(
     places.map(async ({ where, client, rights }) => ({ where, missing: await missingRights(client, rights) })),

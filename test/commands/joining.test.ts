@@ -246,6 +246,20 @@ test('a gateway that does not come up makes join fail with what it reports', asy
   expect(outcome.stderr).toContain('gave up after 20s waiting for an active gateway: west-1: charon not found');
 });
 
+test('-v names every request and shows no secret', async () => {
+  const { harness } = twoClusters();
+  const { stderr } = good(await harness.run('deploy-broker', '--context', 'east', '-v'));
+  expect(stderr).toContain('apply namespaces submariner-k8s-broker at https://east:6443');
+  expect(stderr).toContain(
+    'create secrets submariner-k8s-broker-admin-token- in submariner-k8s-broker at https://east:6443',
+  );
+  const { stderr: more } = good(await harness.run('join', 'broker-info.subm', ...EAST, '-v'));
+  const psk = pskOf(parseBrokerInfo(harness.file('broker-info.subm')).info!)!;
+  expect(more).toContain('apply secrets submariner-ipsec-psk');
+  expect(more).not.toContain(psk.toString('base64'));
+  expect(more).not.toContain('token-of');
+});
+
 test('recover-broker-info writes a file with which another cluster joins', async () => {
   const { harness } = twoClusters();
   good(await harness.run('deploy-broker', '--context', 'east'));

@@ -3,7 +3,7 @@ import { addCommand, choiceArgument, GROUPS } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 
 /** Shells that completion scripts are made for. */
-export const SHELLS = ['bash', 'zsh', 'fish', 'powershell'] as const;
+const SHELLS = ['bash', 'zsh', 'fish', 'powershell'] as const;
 
 /** `subctl completion SHELL`, and the hidden command that those scripts call. */
 export function registerCompletion(program: Command, context: CommandContext): void {

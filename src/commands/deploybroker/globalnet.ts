@@ -1,7 +1,7 @@
 import { canonicalCidr, ipFamily, parseCidr } from '../../net/cidr.ts';
 import type { ConfigMap } from '../../kube/objects.ts';
 import { UsageError } from '../../runtime/errors.ts';
-import type { DeployBrokerOptions } from './register.ts';
+import type { DeployBrokerOptions } from './options.ts';
 
 /** The allocation maps of upstream: object names and the spelling of keys are its API. */
 const GLOBALNET_MAP = 'submariner-globalnet-info';

@@ -6,7 +6,7 @@ import { renderTemplates } from '../../kube/templates.ts';
 import { UsageError } from '../../runtime/errors.ts';
 import type { Right } from '../rights.ts';
 import { globalnetClusterSize, requireRange } from './globalnet.ts';
-import type { DeployBrokerOptions } from './register.ts';
+import type { DeployBrokerOptions } from './options.ts';
 
 const COMPONENTS = ['connectivity', 'service-discovery'] as const;
 /** Service discovery is not part of this version, so a broker does not announce it unless told to. */
@@ -23,7 +23,7 @@ export function brokerComponents(options: DeployBrokerOptions): readonly string[
 }
 
 /** The Broker object the flags describe; throws UsageError when they make no sense. */
-export function brokerObject(options: DeployBrokerOptions): Broker {
+function brokerObject(options: DeployBrokerOptions): Broker {
   const range = requireRange('--globalnet-cidr-range', options.globalnetCidrRange);
   const spec: BrokerSpec = {
     components: brokerComponents(options),

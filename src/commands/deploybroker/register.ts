@@ -3,22 +3,7 @@ import { BROKER_NAMESPACE } from '../../api/names.ts';
 import { addCommand, booleanFlag, GROUPS } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { integerFlag, listFlag } from '../globalflags.ts';
-
-/** Flags of deploy-broker, named as upstream names them. */
-export interface DeployBrokerOptions {
-  readonly namespace: string;
-  readonly globalnet: boolean;
-  readonly globalnetCidrRange: string;
-  readonly globalnetClusterSize: number;
-  readonly ipsecPskFrom?: string;
-  readonly newIpsecPsk: boolean;
-  readonly customDomains?: readonly string[];
-  readonly components: readonly string[];
-  readonly brokerUrl?: string;
-  readonly enableClustersetIp: boolean;
-  readonly clustersetIpCidrRange: string;
-  readonly dryRun: boolean;
-}
+import type { DeployBrokerOptions } from './options.ts';
 
 /** `subctl deploy-broker`. */
 export function registerDeployBroker(program: Command, context: CommandContext): void {

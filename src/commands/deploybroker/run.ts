@@ -18,7 +18,7 @@ import { allocationMaps } from './globalnet.ts';
 import { BROKER_ADMIN } from './names.ts';
 import { brokerComponents, brokerManifests, brokerRights } from './plan.ts';
 import { type ChosenPsk, choosePsk, pskSecret } from './psk.ts';
-import type { DeployBrokerOptions } from './register.ts';
+import type { DeployBrokerOptions } from './options.ts';
 
 const DEFAULT_TIMEOUT_MS = 60_000;
 

@@ -8,6 +8,8 @@ export interface ClusterNetworks {
   readonly serviceCidrs: readonly string[];
   readonly serviceSource: string;
   readonly plugin: string;
+  /** Addresses by which other clusters reach it instead, when it has any. */
+  readonly globalCidrs?: readonly string[];
 }
 
 /** Networks that another cluster of the set announces, or has claimed. */
@@ -51,7 +53,7 @@ export function parseCidrFlag(flag: string, text: string): readonly string[] {
 }
 
 /** Sentences about pod and service CIDRs of one cluster that share addresses. */
-export function innerOverlaps({ podCidrs, serviceCidrs }: ClusterNetworks): readonly string[] {
+function innerOverlaps({ podCidrs, serviceCidrs }: ClusterNetworks): readonly string[] {
   return podCidrs.flatMap((pod) =>
     serviceCidrs
       .filter((service) => cidrsOverlap(pod, service))
@@ -64,6 +66,7 @@ export function outerOverlaps(own: ClusterNetworks, others: readonly OtherNetwor
   const mine = [
     ...own.podCidrs.map((cidr) => ({ what: `pod CIDR ${cidr}`, cidr })),
     ...own.serviceCidrs.map((cidr) => ({ what: `service CIDR ${cidr}`, cidr })),
+    ...(own.globalCidrs ?? []).map((cidr) => ({ what: `global CIDR ${cidr}`, cidr })),
   ];
   return others.flatMap(({ clusterId, cidrs }) =>
     mine.flatMap(({ what, cidr }) =>

@@ -23,10 +23,10 @@ export interface Claimant {
 }
 
 /** Whether the ID is free, ours, or another cluster's (with who). */
-export type ClaimState = 'free' | 'ours' | { readonly takenBy: string };
+type ClaimState = 'free' | 'ours' | { readonly takenBy: string };
 
 /** Who owns the ID according to what the broker holds. A claim of unknown origin is ours only if we joined before. */
-export function claimState(view: BrokerView, claimant: Claimant): ClaimState {
+function claimState(view: BrokerView, claimant: Claimant): ClaimState {
   const account = view.members.find(({ metadata }) => metadata.name === memberAccount(claimant.clusterId));
   const owner = account?.metadata.annotations?.[CLAIM_ANNOTATION];
   if (owner === claimant.clusterUid) return 'ours';

@@ -4,10 +4,10 @@ import { isIpAddress } from '../../net/cidr.ts';
 import { UsageError } from '../../runtime/errors.ts';
 import type { ClusterNetworks } from './cidrs.ts';
 import { chooseImages } from './images.ts';
-import type { JoinOptions } from './register.ts';
+import type { JoinOptions } from './options.ts';
 
 /** How the cluster reaches the broker. */
-export interface BrokerCoordinates {
+interface BrokerCoordinates {
   /** With scheme. */
   readonly server: string;
   readonly namespace: string;

@@ -2,7 +2,7 @@ import type { Node } from '../../kube/objects.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
 import type { CommandRun } from '../context.ts';
 import { planGatewayNodes } from './gatewaynodes.ts';
-import type { JoinOptions } from './register.ts';
+import type { JoinOptions } from './options.ts';
 
 /** Gateway nodes after join, and those that have to be labelled for it. */
 export interface ChosenGateways {

@@ -14,10 +14,10 @@ import {
 import { chooseImages } from './images.ts';
 
 /** The values that templates/engine and templates/routeagent are filled with. */
-export type ManifestValues = Readonly<Record<string, string | number | boolean>>;
+type ManifestValues = Readonly<Record<string, string | number | boolean>>;
 
 /** The values the templates need. */
-export function manifestValues({ clusterId, networks, broker, options, version }: JoinSettings): ManifestValues {
+function manifestValues({ clusterId, networks, broker, options, version }: JoinSettings): ManifestValues {
   const images = chooseImages(options, version);
   return {
     clusterId,

@@ -3,7 +3,7 @@ import { ExpectedError } from '../../runtime/errors.ts';
 import type { CommandRun } from '../context.ts';
 import type { DiscoveredNetwork, FoundCidr } from '../discovery/index.ts';
 import { cidrProblem, type ClusterNetworks, parseCidrFlag } from './cidrs.ts';
-import type { JoinOptions } from './register.ts';
+import type { JoinOptions } from './options.ts';
 
 interface Choice {
   readonly cidrs: readonly string[];

@@ -1,19 +1,19 @@
-import { brokerAccessOf, type BrokerInfo, pskOf } from '../../api/brokerinfo.ts';
+import { type BrokerAccess, brokerAccessOf, type BrokerInfo, pskOf } from '../../api/brokerinfo.ts';
 import type { KubeClient } from '../../kube/client.ts';
-import { isUnauthorized } from '../../kube/errors.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
 import type { ClusterAccess } from '../access.ts';
 import type { CommandRun } from '../context.ts';
-import { requireRights } from '../rights.ts';
+import { requireRights, readingOnly } from '../rights.ts';
+import { type AtBroker, explainBrokerError, refuseForeignBroker } from './brokeridentity.ts';
 import { type BrokerView, otherNetworks, readBroker } from './brokerview.ts';
-import { refuseOverlaps } from './cidrs.ts';
+import { parseCidrFlag, refuseOverlaps } from './cidrs.ts';
 import { type Claimant, refuseTakenId } from './claim.ts';
 import type { JoinSettings } from './configuration.ts';
 import { chooseGateways } from './gatewaychoice.ts';
 import { chooseClusterId, type LocalCluster, readLocalCluster, requireKubernetes } from './localcluster.ts';
 import { brokerMemberRights, joinRights } from './manifests.ts';
 import { chooseNetworks } from './networks.ts';
-import type { JoinOptions } from './register.ts';
+import type { JoinOptions } from './options.ts';
 
 /** Everything join has found out before it changes anything. */
 export interface JoinPlan {
@@ -36,32 +36,30 @@ export async function prepareJoin(
 ): Promise<JoinPlan> {
   const psk = requirePsk(file, info);
   const target = await (await run.access()).current();
-  const access = { ...brokerAccessOf(info), ...(options.brokerUrl === undefined ? {} : { server: options.brokerUrl }) };
+  const access = brokerAccess(info, options);
   const insecure = !options.checkBrokerCertificate;
   const brokerClient = await (await run.access()).broker({ ...access, insecure, source: file });
+  const atBroker = { client: brokerClient, access, file };
 
+  await checkRights(run, target, atBroker, options.dryRun);
   const local = await run.reporter.step(`Reading cluster ${target.cluster}`, async () =>
     readLocalCluster(target.client),
   );
   if (!options.ignoreRequirements) requireKubernetes(local.kubernetesVersion);
   const clusterId = await askClusterId(run, options, local, target.cluster);
   const view = await run.reporter.step(`Reading the broker at ${access.server}`, async () =>
-    readBrokerWith(brokerClient, access.namespace, file, options.dryRun),
-  );
-  await run.reporter.step('Checking permissions', async () =>
-    requireRights([
-      { where: target.name, client: target.client, rights: joinRights() },
-      { where: `broker (${file})`, client: brokerClient, rights: brokerMemberRights(access.namespace) },
-    ]),
+    readBrokerWith(atBroker, psk),
   );
   const claimant = { clusterId, clusterUid: local.uid, joinedBefore: joinedBefore(local, access.namespace, clusterId) };
   refuseTakenId(view, claimant, access.namespace);
   warnAboutParts(run, view, options);
   const networks = await chooseNetworks(run, target.client, options);
-  refuseOverlaps(networks, otherNetworks(view, clusterId));
+  const globalCidrs = options.globalnetCidr === undefined ? [] : parseCidrFlag('--globalnet-cidr', options.globalnetCidr);
+  refuseOverlaps({ ...networks, globalCidrs }, otherNetworks(view, clusterId));
   const gateways = await chooseGateways(run, local.nodes, options);
   const broker = { server: access.server, namespace: access.namespace, ca: access.ca };
   const settings = { clusterId, networks, broker, options, version: run.context.version };
+  warnAboutChanges(run, view, local, settings);
   return { target, brokerClient, claimant, settings, psk, ...gateways };
 }
 
@@ -73,20 +71,39 @@ function requirePsk(file: string, info: BrokerInfo): Buffer {
   });
 }
 
-async function readBrokerWith(
-  client: KubeClient,
-  namespace: string,
-  file: string,
-  _dryRun: boolean,
-): Promise<BrokerView> {
+/** A broker as the file describes it, with the address of --broker-url when that is given. */
+function brokerAccess(info: BrokerInfo, { brokerUrl }: JoinOptions): BrokerAccess {
+  const access = brokerAccessOf(info);
+  return brokerUrl === undefined ? access : { ...access, server: parseServerUrl('--broker-url', brokerUrl) };
+}
+
+/** Both sides are asked before anything else, so that all that is missing is said at once. */
+async function checkRights(
+  run: CommandRun,
+  target: ClusterAccess,
+  { client, access, file }: AtBroker,
+  dryRun: boolean,
+): Promise<void> {
+  const places = [
+    { where: target.name, client: target.client, rights: joinRights() },
+    { where: `broker (${file})`, client, rights: brokerMemberRights(access.namespace) },
+  ];
+  await run.reporter.step('Checking permissions', async () => {
+    try {
+      await requireRights(dryRun ? places.map(readingOnly) : places);
+    } catch (error) {
+      throw explainBrokerError(error, { client, access, file });
+    }
+  });
+}
+
+async function readBrokerWith(at: AtBroker, psk: Buffer): Promise<BrokerView> {
   try {
-    return await readBroker(client, namespace);
+    const view = await readBroker(at.client, at.access.namespace);
+    refuseForeignBroker(view.broker, psk, at);
+    return view;
   } catch (error) {
-    if (!isUnauthorized(error)) throw error;
-    throw new ExpectedError(`the broker ${client.server} does not accept the token of ${file}`, {
-      hint: 'The file is for another broker, or its token was revoked: get a new one with subctl recover-broker-info, or deploy-broker on the broker cluster.',
-      cause: error,
-    });
+    throw explainBrokerError(error, at);
   }
 }
 
@@ -113,8 +130,6 @@ async function askClusterId(
 }
 
 function warnAboutParts({ reporter }: CommandRun, view: BrokerView, options: JoinOptions): void {
-  if (view.broker === undefined)
-    reporter.warn('the broker has no Broker object; was it set up by subctl or Submariner?');
   if (view.globalnetEnabled && options.globalnet) {
     reporter.warn(
       'the broker offers global addresses, which this version does not use: the cluster announces its own CIDRs',

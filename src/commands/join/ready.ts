@@ -70,7 +70,7 @@ export async function waitForDaemonSet(
 }
 
 /** How far the gateways are: one is active and reports no failure. */
-export function gatewayProgress(gateways: readonly Gateway[]): Progress<Gateway> {
+function gatewayProgress(gateways: readonly Gateway[]): Progress<Gateway> {
   const active = gateways.find(({ status }) => status.haStatus === 'active');
   if (active !== undefined && active.status.statusFailure === '') return { done: active };
   const failures = gateways

@@ -10,19 +10,21 @@ import { written, type Written } from '../objects.ts';
 import { printManifests, printResult, reportWritten } from '../report.ts';
 import { type Deadline, startDeadline } from '../waiting.ts';
 import { memberAccount } from './brokerview.ts';
+import { checkJoinFlags } from './checkflags.ts';
 import { claimClusterId } from './claim.ts';
 import { submarinerStatus } from './configuration.ts';
 import { joinManifests, joinSecrets } from './manifests.ts';
 import { ensureMember } from './member.ts';
 import { type JoinPlan, prepareJoin } from './preflight.ts';
 import { waitForDaemonSet, waitForGateway } from './ready.ts';
-import type { JoinOptions } from './register.ts';
+import type { JoinOptions } from './options.ts';
 
 const DEFAULT_TIMEOUT_MS = 5 * 60_000;
 
 /** Joins a cluster; every step can be repeated, so a second run completes an interrupted one and otherwise changes nothing. */
 export async function join(run: CommandRun, file: string, options: JoinOptions): Promise<void> {
   const { context, flags, reporter } = run;
+  checkJoinFlags(options);
   const info = await readBrokerInfoFile(path.resolve(context.cwd, file), context.clock.now());
   const plan = await prepareJoin(run, file, info, options);
   const manifests = joinManifests(context.templatesDir, plan.settings);

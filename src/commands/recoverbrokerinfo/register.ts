@@ -1,12 +1,7 @@
 import type { Command } from 'commander';
 import { addCommand, GROUPS } from '../command.ts';
 import type { CommandContext } from '../context.ts';
-
-/** Flags of recover-broker-info. */
-export interface RecoverOptions {
-  readonly brokerUrl?: string;
-  readonly brokerContext?: string;
-}
+import type { RecoverOptions } from './options.ts';
 
 /** `subctl recover-broker-info`. */
 export function registerRecoverBrokerInfo(program: Command, context: CommandContext): void {

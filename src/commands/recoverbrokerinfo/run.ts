@@ -13,7 +13,7 @@ import { tokenSecretOf } from '../brokertoken.ts';
 import type { CommandRun } from '../context.ts';
 import { BROKER_ADMIN } from '../deploybroker/names.ts';
 import { pskSecret } from '../deploybroker/psk.ts';
-import type { RecoverOptions } from './register.ts';
+import type { RecoverOptions } from './options.ts';
 
 /** The broker as it was found. */
 interface FoundBroker {

@@ -5,7 +5,7 @@ import type { Column } from '../output.ts';
 import { shown, type ShownCluster, type View } from './view.ts';
 
 /** A broker in a cluster, as -o json prints it. */
-export interface BrokerItem {
+interface BrokerItem {
   readonly cluster: string;
   readonly namespace: string;
   readonly name: string;

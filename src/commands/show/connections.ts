@@ -23,7 +23,7 @@ export interface ConnectionItem {
 }
 
 /** The connections in a Gateway object. */
-export function connectionItems(clusterId: string, { status }: Gateway): readonly ConnectionItem[] {
+function connectionItems(clusterId: string, { status }: Gateway): readonly ConnectionItem[] {
   return status.connections.map((connection) => connectionItem(clusterId, status.localEndpoint.hostname, connection));
 }
 

@@ -4,7 +4,7 @@ import { readGateways } from './connections.ts';
 import { shown, type ShownCluster, type View } from './view.ts';
 
 /** One end of a tunnel as the gateways of a cluster know it, as -o json prints it. */
-export interface EndpointItem {
+interface EndpointItem {
   /** ID of the cluster that was asked. */
   readonly cluster: string;
   /** ID of the cluster the endpoint belongs to. */

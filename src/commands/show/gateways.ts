@@ -4,7 +4,7 @@ import { readGateways } from './connections.ts';
 import { shown, type View } from './view.ts';
 
 /** A gateway node, as -o json prints it. */
-export interface GatewayItem {
+interface GatewayItem {
   readonly cluster: string;
   readonly node: string;
   readonly haStatus: string;
@@ -21,7 +21,7 @@ export interface GatewayItem {
 }
 
 /** The row of a Gateway object. */
-export function gatewayItem(cluster: string, { metadata, status }: Gateway): GatewayItem {
+function gatewayItem(cluster: string, { metadata, status }: Gateway): GatewayItem {
   const connected = status.connections.filter((connection) => connection.status === 'connected').length;
   const total = status.connections.length;
   return {

@@ -10,7 +10,7 @@ interface SourcedCidr {
 }
 
 /** The networks of a cluster, as -o json prints them. */
-export interface NetworkItem {
+interface NetworkItem {
   readonly cluster: string;
   /** Whether the values are those the cluster joined with, or were discovered just now. */
   readonly joined: boolean;
@@ -25,7 +25,7 @@ export interface NetworkItem {
 const RECORDED = 'Submariner object';
 
 /** What a joined cluster announces, with the sources that join recorded. */
-export function recordedNetwork(cluster: string, { metadata, spec, status }: Submariner): NetworkItem {
+function recordedNetwork(cluster: string, { metadata, spec, status }: Submariner): NetworkItem {
   const { annotations = {} } = metadata;
   // Upstream's operator writes what it discovered into the status and leaves the spec empty.
   const known = (name: 'serviceCIDR' | 'clusterCIDR' | 'globalCIDR'): string => spec[name] || (status?.[name] ?? '');
@@ -66,7 +66,7 @@ function plain({ cidr, source }: FoundCidr): SourcedCidr {
 }
 
 /** The lines upstream prints, each value with its source. */
-export function describeNetwork(item: NetworkItem): string {
+function describeNetwork(item: NetworkItem): string {
   const row = (name: string, value: string): string => `    ${name.padEnd(17)} ${value}\n`;
   const cidrs = (list: readonly SourcedCidr[]): string =>
     list.length === 0 ? 'not found' : list.map(({ cidr, source }) => `${cidr} (${source})`).join(', ');

@@ -7,7 +7,7 @@ import { readGateways } from './connections.ts';
 import { shown, type ShownCluster, type View } from './view.ts';
 
 /** A component and its version, as -o json prints it. */
-export interface VersionItem {
+interface VersionItem {
   readonly cluster: string;
   readonly component: string;
   readonly repository: string;

@@ -1,0 +1,43 @@
+import { clusterIdProblem } from '../../api/clusterid.ts';
+import { UsageError } from '../../runtime/errors.ts';
+import { parseServerUrl } from '../serverurl.ts';
+import { parseCidrFlag } from './cidrs.ts';
+import { cableDriverName, interfaceName, publicIpResolver } from './configuration.ts';
+import { chooseImages } from './images.ts';
+import type { JoinOptions } from './options.ts';
+
+/** Throws one UsageError that names every flag of join with a value that cannot be right; asks nobody but the flags. */
+export function checkJoinFlags(options: JoinOptions): void {
+  const { clustercidr, servicecidr, globalnetCidr, clustersetIpCidr, clusterid, brokerUrl } = options;
+  const given = <T>(value: T | undefined, check: (value: T) => unknown): (() => unknown) => {
+    return () => (value === undefined ? undefined : check(value));
+  };
+  const problems = [
+    given(clusterid, requireClusterId),
+    given(clustercidr, (text) => parseCidrFlag('--clustercidr', text)),
+    given(servicecidr, (text) => parseCidrFlag('--servicecidr', text)),
+    given(globalnetCidr, (text) => parseCidrFlag('--globalnet-cidr', text)),
+    given(clustersetIpCidr, (text) => parseCidrFlag('--clusterset-ip-cidr', text)),
+    given(brokerUrl, (text) => parseServerUrl('--broker-url', text)),
+    () => cableDriverName(options.cableDriver),
+    () => publicIpResolver(options.publicIp),
+    () => interfaceName(options.interface),
+    () => chooseImages(options, ''),
+  ].flatMap(problemOf);
+  if (problems.length > 0) throw new UsageError(problems.join('\n'));
+}
+
+function requireClusterId(text: string): void {
+  const problem = clusterIdProblem(text);
+  if (problem !== undefined) throw new UsageError(`--clusterid: ${problem}`);
+}
+
+function problemOf(check: () => unknown): readonly string[] {
+  try {
+    check();
+    return [];
+  } catch (error) {
+    if (error instanceof UsageError) return [error.message];
+    throw error;
+  }
+}
