@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { KubeClient } from '../kube/client.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { ExpectedError, messageOf } from '../runtime/errors.ts';
-import type { ControlPlaneConfig } from './controlplane.ts';
+import type { ControlPlaneConfig } from './controlplane-config.ts';
 import { writeFileAtomically } from './lifecycle/state.ts';
 import { API_PORT } from './plan.ts';
 import { isAlive, signalProcess, startDaemon, type ProcessIdentity } from './processes.ts';

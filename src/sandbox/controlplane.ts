@@ -1,4 +1,5 @@
 import { readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
 import type { KubeClient, KubeObject, ResourceType } from '../kube/client.ts';
 import { isAlreadyExists } from '../kube/errors.ts';
 import { createHttpsClient } from '../kube/httpsclient.ts';
@@ -7,32 +8,10 @@ import { RESOURCES } from '../kube/resources.ts';
 import { systemClock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { startApiServer } from './apiserver/server.ts';
-import { API_PORT } from './plan.ts';
+import type { ControlPlaneConfig } from './controlplane-config.ts';
+import { API_PORT, planSandbox } from './plan.ts';
+import { createPodProxy } from './podproxy.ts';
 import { runControllers } from './controllers/run.ts';
-
-/** Configuration of the control plane of one cluster. */
-export interface ControlPlaneConfig {
-  readonly cluster: string;
-  /** The URL clients use, e.g. https://198.18.0.11:6443. */
-  readonly server: string;
-  readonly listen: readonly { readonly host: string; readonly port: number }[];
-  /** The API server listens here too, for the host. */
-  readonly socketPath: string;
-  /** Address of the API server on the cluster's LAN: the endpoint of Service `kubernetes`. */
-  readonly lanAddress: string;
-  readonly caFile: string;
-  readonly certFile: string;
-  readonly keyFile: string;
-  readonly adminToken: string;
-  readonly serviceCidr: string;
-  readonly podCidr: string;
-  /** `embedded`, or a directory with kube-apiserver and etcd. */
-  readonly controlPlane: string;
-  /** Directory for the files of the control plane. */
-  readonly dataDir: string;
-  /** Silence after which a node counts as lost. */
-  readonly nodeGraceMs: number;
-}
 
 async function createMissing(client: KubeClient, type: ResourceType, object: KubeObject): Promise<void> {
   try {
@@ -65,13 +44,19 @@ interface RunningServer {
   close(): Promise<void>;
 }
 
-async function startEmbedded(config: ControlPlaneConfig, ca: string): Promise<RunningServer> {
+async function startEmbedded(config: ControlPlaneConfig, ca: string, client: KubeClient): Promise<RunningServer> {
   rmSync(config.socketPath, { force: true });
   const server = await startApiServer({
     listen: [...config.listen, { socketPath: config.socketPath }],
     tls: { cert: readFileSync(config.certFile, 'utf8'), key: readFileSync(config.keyFile, 'utf8'), ca },
     adminToken: config.adminToken,
     serviceCidr: config.serviceCidr,
+    onPodProxy: createPodProxy({
+      plan: planSandbox(config.sandbox),
+      cluster: config.cluster,
+      nodeDir: (node) => path.join(config.nodesDir, node),
+      client,
+    }),
   });
   return { platform: () => Promise.resolve(), close: () => server.close() };
 }
@@ -97,7 +82,7 @@ export async function runControlPlane(config: ControlPlaneConfig, signal: AbortS
   const { socketPath, adminToken: token } = config;
   const client = createHttpsClient({ server: config.server, socketPath, tlsServerName: 'localhost', ca, token });
   const embedded = config.controlPlane === 'embedded';
-  const server = await (embedded ? startEmbedded(config, ca) : startReal(config, ca, client, logger));
+  const server = await (embedded ? startEmbedded(config, ca, client) : startReal(config, ca, client, logger));
   try {
     await createMissing(client, RESOURCES.configMaps, kubeadmConfig(config));
     await createMissing(client, RESOURCES.endpointSlices, apiServerSlice(config));

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { ExpectedError, UsageError, messageOf } from '../runtime/errors.ts';
 import { runDaemon, type DaemonMain } from '../runtime/process.ts';
-import type { ControlPlaneConfig } from './controlplane.ts';
+import type { ControlPlaneConfig } from './controlplane-config.ts';
 import type { NodeConfig } from './node/config.ts';
 import type { RelayConfig } from './relay.ts';
 import type { DelayConfig } from './workloads/delay.ts';

@@ -128,6 +128,12 @@ describe('a sandbox that is up', () => {
     });
   });
 
+  test('serves kubectl logs and kubectl exec', () => {
+    expect(sandbox.kubectl('logs', 'deployment/echo', '--tail', '1')).toContain('echo server ready');
+    expect(sandbox.kubectl('exec', 'client', '--', 'cat', '/proc/sys/kernel/hostname')).toBe('client\n');
+    expect(() => sandbox.kubectl('exec', 'client', '--', 'sh', '-c', 'echo no >&2; exit 5')).toThrow('exit code 5');
+  });
+
   test('a killed node is lost and comes back with its pods', async () => {
     await sandbox.sandbox('fault', 'east', 'east-2', '--kill');
     expect(await nodeState('east-2')).toMatchObject({ state: 'killed' });

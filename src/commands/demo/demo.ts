@@ -13,7 +13,7 @@ import { formatDuration } from '../duration.ts';
 import { renderTable, type Column } from '../output.ts';
 import { controlPlanePath, programName, requireRoot, sandboxTools } from '../sandbox/tools.ts';
 import { describeTrouble, observeCluster } from './observe.ts';
-import type { DemoFlags } from './register.ts';
+import type { DemoFlags } from './flags.ts';
 import { judge, parseProbeOutput, planTraffic, uncoveredPlaces, type Crossing, type TrafficRow } from './traffic.ts';
 
 const CLI_TIMEOUT_MS = 180_000;

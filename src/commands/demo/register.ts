@@ -1,14 +1,7 @@
 import { Option, type Command } from 'commander';
 import { addCommand, GROUPS } from '../command.ts';
 import type { CommandContext } from '../context.ts';
-
-/** Flags of `demo`. */
-export interface DemoFlags {
-  readonly name: string;
-  readonly cableDriver: string;
-  readonly keep: boolean;
-  readonly controlPlane: string;
-}
+import type { DemoFlags } from './flags.ts';
 
 /** `subctl demo`: from nothing to two joined clusters and a table of proven traffic. */
 export function registerDemo(program: Command, context: CommandContext): void {

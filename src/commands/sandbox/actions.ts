@@ -10,7 +10,7 @@ import { startSandbox } from '../../sandbox/lifecycle/up.ts';
 import { clusterOf, planSandbox } from '../../sandbox/plan.ts';
 import type { CommandRun } from '../context.ts';
 import { renderStructured } from '../output.ts';
-import type { FaultFlags, SandboxFlags, UpFlags } from './register.ts';
+import type { FaultFlags, SandboxFlags, UpFlags } from './flags.ts';
 import { renderStatus } from './status-text.ts';
 import { binDirectory, controlPlanePath, isOnPath, programName, requireRoot, sandboxTools } from './tools.ts';
 

@@ -4,30 +4,9 @@ import type { CommandContext, CommandRun } from '../context.ts';
 import { parseDuration } from '../duration.ts';
 import { integerFlag, listFlag } from '../globalflags.ts';
 import type * as Actions from './actions.ts';
+import type { FaultFlags, SandboxFlags, UpFlags } from './flags.ts';
 
 const NAME = 'default';
-
-/** Flags of every `sandbox` command. */
-export interface SandboxFlags {
-  readonly name: string;
-}
-
-/** Flags of `sandbox up`. */
-export interface UpFlags extends SandboxFlags {
-  readonly clusters: readonly string[];
-  readonly nodes: number;
-  readonly gateways: number;
-  /** Milliseconds. */
-  readonly wanLatency: number;
-  readonly controlPlane: string;
-}
-
-/** Flags of `sandbox fault`. */
-export interface FaultFlags extends SandboxFlags {
-  readonly kill?: boolean;
-  readonly blackhole?: boolean;
-  readonly heal?: boolean;
-}
 
 function nameOption(): Option {
   return new Option('--name <name>', 'which sandbox, when there are several side by side').default(NAME);

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { firstAddress } from '../../net/cidr.ts';
 import { createCertificateAuthority, issueCertificate, type Subject } from '../certificates.ts';
-import type { ControlPlaneConfig } from '../controlplane.ts';
+import type { ControlPlaneConfig } from '../controlplane-config.ts';
 import { API_PORT, type ClusterPlan, type SandboxPlan } from '../plan.ts';
 import type { ProcessIdentity } from '../processes.ts';
 import type { RelayConfig } from '../relay.ts';
@@ -31,7 +31,7 @@ function serverSubject(cluster: ClusterPlan): Subject {
 }
 
 /** Writes CA, certificate, credentials and configuration of a control plane. */
-function writeControlPlane(tools: SandboxTools, cluster: ClusterPlan, controlPlane: string): void {
+function writeControlPlane(tools: SandboxTools, cluster: ClusterPlan, options: SandboxOptions): void {
   const { files } = tools;
   const dir = files.clusterDir(cluster.name);
   const authority = createCertificateAuthority(`sandbox ${cluster.name}`);
@@ -56,9 +56,11 @@ function writeControlPlane(tools: SandboxTools, cluster: ClusterPlan, controlPla
     adminToken,
     serviceCidr: cluster.serviceCidr,
     podCidr: cluster.podCidr,
-    controlPlane,
+    controlPlane: options.controlPlane,
     dataDir: dir,
     nodeGraceMs: NODE_GRACE_MS,
+    sandbox: options,
+    nodesDir: path.dirname(files.nodeDir('any')),
   };
   writeFileAtomically(files.config(`controlplane/${cluster.name}`), JSON.stringify(config, undefined, 2));
 }
@@ -67,11 +69,11 @@ function writeControlPlane(tools: SandboxTools, cluster: ClusterPlan, controlPla
 export async function startControlPlane(
   tools: SandboxTools,
   cluster: ClusterPlan,
-  options: Pick<SandboxOptions, 'controlPlane'>,
+  options: SandboxOptions,
   started: (role: string, identity: ProcessIdentity) => void,
 ): Promise<void> {
   const role = `controlplane/${cluster.name}`;
-  writeControlPlane(tools, cluster, options.controlPlane);
+  writeControlPlane(tools, cluster, options);
   const identity = await startProgram(tools, 'controlplane', role, cluster.controlPlane.namespace);
   started(role, identity);
   const client = clusterClient(tools.files, cluster);
