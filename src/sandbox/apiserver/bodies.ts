@@ -1,6 +1,7 @@
 import { parse as parseYaml } from 'yaml';
 import { type Obj, type Resource, isObj, obj, text, without } from './json.ts';
 import { jsonPatch, mergePatch, strategicPatch } from './patch.ts';
+import { PROTOBUF } from './protobuf.ts';
 import { type ResourceType, groupVersion } from './registry.ts';
 import { type ApiRequest, type WriteOptions } from './request.ts';
 import { decode } from './schema.ts';
@@ -19,7 +20,7 @@ const shorten = (body: string): string =>
 export function parseBody(request: ApiRequest, kind: string): Obj {
   const media = mediaOf(request);
   const { body } = request;
-  if (!['application/yaml', 'application/json', ''].includes(media))
+  if (!['application/yaml', 'application/json', PROTOBUF, ''].includes(media))
     throw badMedia('application/json, application/yaml, application/vnd.kubernetes.protobuf');
   try {
     const parsed: unknown = media === 'application/yaml' ? parseYaml(body) : JSON.parse(body);

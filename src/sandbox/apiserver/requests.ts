@@ -4,8 +4,10 @@ import { authenticate } from './authn.ts';
 import { handleDelete, handleDeleteCollection } from './deletes.ts';
 import { discover, discoverAll } from './discovery.ts';
 import { handleList, parseListing, render } from './reads.ts';
+import { openApiDocument, openApiIndex } from './openapi.ts';
+import { PROTOBUF, protobufToJson } from './protobuf.ts';
 import { type Attributes, authorize, denial } from './rbac.ts';
-import { text } from './json.ts';
+import { type Obj, text } from './json.ts';
 import { type Registry, type ResourceType } from './registry.ts';
 import { type Answer, type ApiRequest, type RequestInfo, type User, negotiate, parseRequest } from './request.ts';
 import { handleReview, isReview } from './reviews.ts';
@@ -75,18 +77,19 @@ async function readBody(request: IncomingMessage): Promise<string> {
       throw new ApiError(413, `the request body is larger than ${MAX_BODY_BYTES} bytes`, 'RequestEntityTooLarge');
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  const body = Buffer.concat(chunks);
+  return request.headers['content-type'] === PROTOBUF ? protobufToJson(body) : body.toString('utf8');
 }
 
 const TEXT = 'text/plain; charset=utf-8';
 const METRICS = 'text/plain; version=0.0.4; charset=utf-8; escaping=underscores';
 const ok = (): string => 'ok';
-const PLAIN: Readonly<Record<string, () => string>> = {
+const PLAIN: Readonly<Record<string, (registry: Registry) => string>> = {
   '/healthz': ok,
   '/livez': ok,
   '/readyz': ok,
   '/metrics': () => `process_resident_memory_bytes ${process.memoryUsage.rss()}\n`,
-  '/openapi/v3': () => '{"paths":{}}',
+  '/openapi/v3': (registry) => JSON.stringify(openApiIndex(registry)),
 };
 const AGGREGATED = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
 const sendText = (response: ServerResponse, code: number, body: string, type = TEXT): void =>
@@ -121,13 +124,18 @@ function sendError(response: ServerResponse, error: unknown, warnings: readonly 
 const missing = (registry: Registry, path: string, group: string | undefined): Error =>
   registry.isBuiltin(group) ? noSuchResource() : new PathError(path);
 
+function findDocument(registry: Registry, path: string, host: string): Obj | undefined {
+  const [, root] = path.split('/openapi/v3/');
+  return root === undefined ? discover(registry, path.split('/').slice(1), host) : openApiDocument(registry, root);
+}
+
 function answerPath({ registry }: Api, { url, request }: Incoming, response: ServerResponse): void {
   const path = url.pathname.replace(/\/$/, '');
   const parts = path.split('/').slice(1);
   if (path === '/version') return sendJson(response, 200, VERSION);
-  const plain = PLAIN[path]?.();
+  const plain = PLAIN[path]?.(registry);
   if (plain !== undefined) return sendText(response, 200, plain, path === '/metrics' ? METRICS : TEXT);
-  const found = discover(registry, parts, request.headers.host ?? '');
+  const found = findDocument(registry, path, request.headers.host ?? '');
   if (found === undefined) throw missing(registry, path, parts.length === 3 ? parts[1] : undefined);
   if (parts.length > 1 || negotiate(request.headers.accept) === '') return sendJson(response, 200, found);
   return sendJson(response, 200, discoverAll(registry, path === '/api'), { 'content-type': AGGREGATED });

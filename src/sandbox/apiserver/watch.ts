@@ -62,12 +62,13 @@ function begin(
     send('ERROR', new ApiError(410, `too old resource version: ${wanted} (${table.oldest})`, 'Expired').body());
     return false;
   }
-  const state = stateFirst ? store.list(table.key, namespace).filter(matcher) : [];
-  for (const object of state) send('ADDED', show(object));
-  const marked = request.query.get('allowWatchBookmarks') === 'true' && stateFirst && resourceVersion !== '0';
-  if (marked || (stateFirst && initialEvents === 'true'))
-    send('BOOKMARK', bookmark(request, form, store.revision, true));
-  if (!stateFirst) for (const change of table.history) deliver(change);
+  if (!stateFirst) {
+    table.history.forEach(deliver);
+    return true;
+  }
+  for (const object of store.list(table.key, namespace).filter(matcher)) send('ADDED', show(object));
+  const asked = initialEvents === 'true' || resourceVersion === '';
+  if (asked && allowsBookmarks(request)) send('BOOKMARK', bookmark(request, form, store.revision, true));
   return true;
 }
 
