@@ -153,6 +153,9 @@ function isBlank(base64: string | undefined): boolean {
 
 function missingTokenParts(secret: InfoSecret): readonly string[] {
   const blank = ['token', 'namespace'].filter((key) => isBlank(secret.data[key]));
+  // It becomes a header of every request.
+  if (blank[0] !== 'token' && !/^[\x21-\x7e]+$/.test(decodeBase64(secret.data['token'] ?? '') ?? ''))
+    blank.push('token');
   const ca = secret.data['ca.crt'];
   if (ca !== undefined && ca !== '' && !(decodeBase64(ca) ?? '').includes('-----BEGIN CERTIFICATE-----'))
     blank.push('ca.crt');
@@ -162,7 +165,9 @@ function missingTokenParts(secret: InfoSecret): readonly string[] {
 function readUrl(value: unknown): string | undefined {
   if (typeof value !== 'string' || value === '') return undefined;
   const text = value.includes('://') ? value : `https://${value}`;
-  return /^https?:/.test(text) && URL.canParse(text) ? text.replace(/\/+$/, '') : undefined;
+  // Not in clear over a network: every request carries the token.
+  const safe = /^https:\/\/|^http:\/\/(?:127\.|localhost\b|\[::1\])/.test(text);
+  return safe && URL.canParse(text) ? text.replace(/\/+$/, '') : undefined;
 }
 
 function readSecret(value: unknown): InfoSecret | undefined {

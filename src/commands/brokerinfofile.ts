@@ -1,6 +1,7 @@
+import { X509Certificate } from 'node:crypto';
 import { chmod, open, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
-import { type BrokerInfo, parseBrokerInfo } from '../api/brokerinfo.ts';
+import { type BrokerInfo, brokerAccessOf, parseBrokerInfo } from '../api/brokerinfo.ts';
 import { ExpectedError, messageOf } from '../runtime/errors.ts';
 
 /** Name of the file, as upstream writes it. */
@@ -20,8 +21,30 @@ export async function findBrokerInfoFile(file: string, now: number): Promise<Bro
   const text = await findText(file);
   if (text === undefined) return undefined;
   const parsed = parseBrokerInfo(text, now);
-  if (parsed.problem === undefined) return parsed.info;
+  if (parsed.problem === undefined) {
+    refuseExpiredCa(file, brokerAccessOf(parsed.info).ca, now);
+    return parsed.info;
+  }
   throw new ExpectedError(`cannot use ${file}: ${parsed.problem}`, { hint: parsed.hint });
+}
+
+/** Throws ExpectedError when every certificate of the CA in the file has expired. */
+function refuseExpiredCa(file: string, ca: string | undefined, now: number): void {
+  const ends = (ca ?? '').split(/(?<=-----END CERTIFICATE-----)/).flatMap(endOfCertificate);
+  if (ends.length === 0 || ends.some((end) => end > now)) return;
+  throw new ExpectedError(
+    `cannot use ${file}: its CA certificate has expired (${new Date(Math.max(...ends)).toISOString()})`,
+    { hint: 'Get a new file: subctl deploy-broker on the broker cluster, or subctl recover-broker-info.' },
+  );
+}
+
+/** When a certificate ends, in milliseconds since the epoch; nothing for what is no certificate. */
+function endOfCertificate(pem: string): readonly number[] {
+  try {
+    return [new X509Certificate(pem).validToDate.getTime()];
+  } catch {
+    return [];
+  }
 }
 
 async function findText(file: string): Promise<string | undefined> {
@@ -30,7 +53,10 @@ async function findText(file: string): Promise<string | undefined> {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return undefined;
-    throw new ExpectedError(`cannot read ${file}: ${message}`, { cause: error });
+    throw new ExpectedError(`cannot read ${file}: ${message}`, {
+      hint: 'Give the path of the readable file that subctl deploy-broker wrote.',
+      cause: error,
+    });
   }
 }
 

@@ -14,6 +14,8 @@ export interface RightsAt {
   readonly where: string;
   readonly client: KubeClient;
   readonly rights: readonly Right[];
+  /** What it means when not one of the rights is granted. */
+  readonly ifNone?: string;
 }
 
 const READING: readonly string[] = ['get', 'list', 'watch'];
@@ -30,8 +32,8 @@ interface Review {
 
 const REVIEWS = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
 
-/** Asks the API server about every right at once; those that are missing, as `verb resource.group in namespace`. */
-async function missingRights(client: KubeClient, rights: readonly Right[]): Promise<readonly string[]> {
+/** Asks the API server about every right at once; those that are missing, as `verb resource.group in namespace`, each with the place before it. */
+async function missingRights({ where, client, rights, ifNone }: RightsAt): Promise<readonly string[]> {
   const questions = rights.flatMap(({ verbs, type, namespace }) => verbs.map((verb) => ({ verb, type, namespace })));
   const answers = await Promise.all(
     questions.map(async ({ verb, type, namespace }) => {
@@ -44,7 +46,8 @@ async function missingRights(client: KubeClient, rights: readonly Right[]): Prom
     }),
   );
   const missing = questions.filter((_, index) => answers[index] !== true);
-  return groupByPlace(missing);
+  if (ifNone !== undefined && missing.length > 0 && missing.length === questions.length) return [`${where}: ${ifNone}`];
+  return groupByPlace(missing).map((right) => `${where}: ${right}`);
 }
 
 function groupByPlace(
@@ -64,13 +67,9 @@ function groupByPlace(
 }
 
 /** Rejects with one ExpectedError that lists every missing right of all the given places; nothing is changed before. */
-export async function requireRights(
-  places: readonly RightsAt[],
-): Promise<void> {
-  const found = await Promise.all(
-    places.map(async ({ where, client, rights }) => ({ where, missing: await missingRights(client, rights) })),
-  );
-  const lines = found.flatMap(({ where, missing }) => missing.map((right) => `\n  ${where}: ${right}`));
+export async function requireRights(places: readonly RightsAt[]): Promise<void> {
+  const found = await Promise.all(places.map(missingRights));
+  const lines = found.flat().map((line) => `\n  ${line}`);
   if (lines.length === 0) return;
   throw new ExpectedError(`the credentials lack ${lines.length === 1 ? 'a right' : 'rights'}:${lines.join('')}`, {
     hint: 'Use an administrator, or have these granted. Nothing was changed.',

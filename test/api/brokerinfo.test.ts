@@ -81,7 +81,7 @@ describe('parseBrokerInfo', () => {
   test('anything that can be written can be read', () => {
     const text = fc.string({ unit: 'binary', minLength: 1 });
     const info = fc.record({
-      token: text,
+      token: fc.stringMatching(/^[\x21-\x7e]+$/),
       namespace: text,
       psk: fc.uint8Array({ minLength: 1 }),
       custom: fc.array(text),
@@ -132,6 +132,7 @@ describe('parseBrokerInfo', () => {
     [urlSafe([1]), 'does not hold broker information'],
     [urlSafe({}), 'missing or wrong: brokerURL, ClientToken'],
     [urlSafe({ ...decoded(), brokerURL: 'ftp://x' }), 'missing or wrong: brokerURL'],
+    [urlSafe({ ...decoded(), brokerURL: 'http://10.1.2.3:6443' }), 'missing or wrong: brokerURL'],
     [urlSafe({ ...decoded(), ClientToken: { data: {} } }), 'ClientToken.data.token, ClientToken.data.namespace'],
     [
       urlSafe({ ...decoded(), ClientToken: { data: { ...INFO.clientToken.data, 'ca.crt': base64('x') } } }),

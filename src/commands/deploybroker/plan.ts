@@ -4,6 +4,7 @@ import type { KubeObject } from '../../kube/client.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { renderTemplates } from '../../kube/templates.ts';
 import { UsageError } from '../../runtime/errors.ts';
+import { PSK_FINGERPRINT_ANNOTATION, pskFingerprint } from '../pskfingerprint.ts';
 import type { Right } from '../rights.ts';
 import { globalnetClusterSize, requireRange } from './globalnet.ts';
 import type { DeployBrokerOptions } from './options.ts';
@@ -22,8 +23,8 @@ export function brokerComponents(options: DeployBrokerOptions): readonly string[
   return [...new Set([...chosen, ...(options.globalnet ? ['globalnet'] : [])])].toSorted();
 }
 
-/** The Broker object the flags describe; throws UsageError when they make no sense. */
-function brokerObject(options: DeployBrokerOptions): Broker {
+/** The Broker object the flags describe, with the fingerprint of the key; throws UsageError when they make no sense. */
+function brokerObject(options: DeployBrokerOptions, psk: Buffer | undefined): Broker {
   const range = requireRange('--globalnet-cidr-range', options.globalnetCidrRange);
   const spec: BrokerSpec = {
     components: brokerComponents(options),
@@ -34,15 +35,23 @@ function brokerObject(options: DeployBrokerOptions): Broker {
     clustersetIPCIDRRange: requireRange('--clusterset-ip-cidr-range', options.clustersetIpCidrRange),
     ...(options.customDomains === undefined ? {} : { defaultCustomDomains: options.customDomains }),
   };
-  const metadata = { name: BROKER_NAME, namespace: options.namespace };
+  const metadata = {
+    name: BROKER_NAME,
+    namespace: options.namespace,
+    ...(psk === undefined ? {} : { annotations: { [PSK_FINGERPRINT_ANNOTATION]: pskFingerprint(psk) } }),
+  };
   return { apiVersion: 'submariner.io/v1alpha1', kind: 'Broker', metadata, spec };
 }
 
-/** Everything applied on the broker's cluster, in the order of application. */
-export function brokerManifests(templatesDir: string, options: DeployBrokerOptions): readonly KubeObject[] {
+/** Everything applied on the broker's cluster, in the order of application; with a key, its fingerprint is recorded. */
+export function brokerManifests(
+  templatesDir: string,
+  options: DeployBrokerOptions,
+  psk?: Buffer,
+): readonly KubeObject[] {
   const values = { brokerNamespace: options.namespace };
   const definitions = renderTemplates(`${templatesDir}/crds`, values);
-  return [...definitions, ...renderTemplates(`${templatesDir}/broker`, values), brokerObject(options)];
+  return [...definitions, ...renderTemplates(`${templatesDir}/broker`, values), brokerObject(options, psk)];
 }
 
 /** What the operator has to be allowed to do. */
@@ -56,7 +65,7 @@ export function brokerRights(namespace: string): readonly Right[] {
     { verbs: write, type: RESOURCES.roleBindings, namespace },
     { verbs: ['create', 'get', 'list'], type: RESOURCES.secrets, namespace },
     { verbs: [...write, 'get'], type: RESOURCES.configMaps, namespace },
-    { verbs: [...write, 'list'], type: RESOURCES.brokers, namespace },
+    { verbs: [...write, 'get'], type: RESOURCES.brokers, namespace },
     { verbs: ['list'], type: RESOURCES.clusters, namespace },
   ];
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type BrokerInfo, brokerAccessOf, type InfoSecret, pskOf } from '../../api/brokerinfo.ts';
 import { PSK_SECRET } from '../../api/names.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
+import { pskFingerprint } from '../pskfingerprint.ts';
 
 /** Upstream's length of a pre-shared key. */
 const PSK_BYTES = 48;
@@ -16,6 +17,8 @@ export interface PskSources {
   readonly broker: { readonly server: string; readonly namespace: string; readonly ca: string | undefined };
   /** IDs of clusters that have joined this broker, with whatever key they were given. */
   readonly joined: readonly string[];
+  /** Fingerprint of the key that the broker handed out last; undefined when it has none yet, or is upstream's. */
+  readonly recorded: string | undefined;
   /** --new-ipsec-psk */
   readonly allowNew: boolean;
 }
@@ -28,19 +31,20 @@ export interface ChosenPsk {
 
 /**
  * Chooses the key: the one of --ipsec-psk-from, else the one handed out before by the same broker, else a new one. Throws
- * ExpectedError when a new one would split the ClusterSet: clusters that joined with the old key would not connect.
+ * ExpectedError when a new one would split the ClusterSet: clusters that joined with the old key would not connect, and
+ * when the key of a file is not the one that this broker handed out.
  */
 export function choosePsk(sources: PskSources, random: (size: number) => Buffer = randomBytes): ChosenPsk {
   const { given, joined, allowNew } = sources;
   if (given !== undefined) {
     const psk = pskOf(given.info);
-    if (psk !== undefined) return { psk, from: given.file };
+    if (psk !== undefined) return recordedKey({ psk, from: given.file }, sources);
     throw new ExpectedError(`${given.file} holds no pre-shared key`, {
       hint: 'Give the broker-info.subm with which the other clusters joined.',
     });
   }
   const kept = allowNew ? undefined : keptPsk(sources);
-  if (kept !== undefined) return kept;
+  if (kept !== undefined) return recordedKey(kept, sources);
   if (joined.length > 0 && !allowNew) {
     throw new ExpectedError(
       `clusters have joined this broker already (${joined.join(', ')}), and their pre-shared key is not at hand: with a new one, clusters that join later could not connect to them`,
@@ -50,6 +54,17 @@ export function choosePsk(sources: PskSources, random: (size: number) => Buffer 
     );
   }
   return { psk: random(PSK_BYTES), from: 'new' };
+}
+
+/** The key itself, when it is the one the broker handed out or may be another one. */
+function recordedKey(chosen: ChosenPsk, { recorded, allowNew }: PskSources): ChosenPsk {
+  if (recorded === undefined || allowNew || recorded === pskFingerprint(chosen.psk)) return chosen;
+  throw new ExpectedError(
+    `the pre-shared key in ${chosen.from} is not the one of this broker: the file was edited or is from before the key was changed`,
+    {
+      hint: 'Move the file away and get the right one from a joined cluster: subctl recover-broker-info --context CLUSTER. To use this key from now on: --new-ipsec-psk --ipsec-psk-from FILE. Nothing was changed.',
+    },
+  );
 }
 
 /** The key in the file that is about to be replaced, when that file is for this broker. */

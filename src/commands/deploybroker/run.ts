@@ -1,17 +1,19 @@
 import path from 'node:path';
 import { type BrokerInfo, type InfoSecret, renderBrokerInfo } from '../../api/brokerinfo.ts';
-import type { Cluster } from '../../api/types.ts';
+import { BROKER_NAME } from '../../api/names.ts';
+import type { Broker, Cluster } from '../../api/types.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { isNotFound } from '../../kube/errors.ts';
 import type { ConfigMap, Secret } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
-import type { ClusterAccess } from '../access.ts';
 import { applyManifests } from '../applying.ts';
 import { BROKER_INFO_FILE, findBrokerInfoFile, readBrokerInfoFile, writeBrokerInfoFile } from '../brokerinfofile.ts';
 import { ensureTokenSecret } from '../brokertoken.ts';
 import type { CommandRun } from '../context.ts';
 import { printManifests, printResult, reportWritten } from '../report.ts';
-import { requireRights } from '../rights.ts';
+import { PSK_FINGERPRINT_ANNOTATION } from '../pskfingerprint.ts';
+import { readingOnly, requireRights } from '../rights.ts';
+import { parseServerUrl } from '../serverurl.ts';
 import { type Deadline, startDeadline } from '../waiting.ts';
 import { written, type Written } from '../objects.ts';
 import { allocationMaps } from './globalnet.ts';
@@ -25,19 +27,22 @@ const DEFAULT_TIMEOUT_MS = 60_000;
 /** Sets up the broker and writes broker-info.subm; nothing is changed when a check before it fails. */
 export async function deployBroker(run: CommandRun, options: DeployBrokerOptions): Promise<void> {
   const { context, flags, reporter } = run;
-  const manifests = brokerManifests(context.templatesDir, options);
+  const planned = brokerManifests(context.templatesDir, options);
+  const brokerUrl = options.brokerUrl === undefined ? undefined : parseServerUrl('--broker-url', options.brokerUrl);
   const target = await (await run.access()).current();
-  const existing = await existingMaps(target.client, options.namespace);
-  const objects = [...manifests, ...allocationMaps(options, existing)];
-  if (options.dryRun) return printManifests(run, objects);
+  const { dryRun, namespace } = options;
+  await reporter.step(`Checking permissions in cluster ${target.cluster}`, async () => {
+    const place = { where: target.name, client: target.client, rights: brokerRights(namespace) };
+    return requireRights([dryRun ? readingOnly(place) : place]);
+  });
+  const maps = allocationMaps(options, await existingMaps(target.client, namespace));
+  if (dryRun) return printManifests(run, [...planned, ...maps]);
 
   const deadline = startDeadline(context.clock, flags.timeoutMs ?? DEFAULT_TIMEOUT_MS);
-  warnAboutScope(run, options, target);
-  await reporter.step(`Checking permissions in cluster ${target.cluster}`, async () =>
-    requireRights([{ where: target.name, client: target.client, rights: brokerRights(options.namespace) }]),
-  );
-  const server = options.brokerUrl ?? target.server;
+  const server = brokerUrl ?? target.server;
+  warnAboutScope(run, options, server);
   const psk = await findPsk(run, options, target.client, server);
+  const objects = [...brokerManifests(context.templatesDir, options, psk.psk), ...maps];
   const applied = await reporter.step(`Applying the broker to cluster ${target.cluster}`, async (step) =>
     applyManifests({ client: target.client, on: 'broker' }, objects, context, step),
   );
@@ -49,12 +54,12 @@ export async function deployBroker(run: CommandRun, options: DeployBrokerOptions
   await printResult(run, { broker: server, namespace: options.namespace, file: BROKER_INFO_FILE }, records);
 }
 
-function warnAboutScope({ reporter }: CommandRun, options: DeployBrokerOptions, target: ClusterAccess): void {
+function warnAboutScope({ reporter }: CommandRun, options: DeployBrokerOptions, server: string): void {
   if (brokerComponents(options).includes('service-discovery')) {
     reporter.warn('service-discovery is announced to the clusters, but this version does not deploy it');
   }
   if (options.globalnet) reporter.warn('globalnet is announced to the clusters, but this version does not deploy it');
-  const host = new URL(options.brokerUrl ?? target.server).hostname;
+  const host = new URL(server).hostname;
   if (/^(?:localhost|127\..*|\[::1\])$/.test(host)) {
     reporter.warn(
       `other clusters cannot reach the broker at ${host}: give an address they can reach with --broker-url`,
@@ -62,7 +67,7 @@ function warnAboutScope({ reporter }: CommandRun, options: DeployBrokerOptions, 
   }
 }
 
-/** Objects there before; none when the namespace or the right to look is missing. */
+/** Objects there before; none when the namespace is missing. */
 async function existingMaps(client: KubeClient, namespace: string): Promise<readonly ConfigMap[]> {
   const names = ['submariner-globalnet-info', 'submariner-clustersetip-info'];
   const found = await Promise.all(
@@ -80,10 +85,11 @@ async function findPsk(
   const { cwd, clock } = run.context;
   const file = path.resolve(cwd, BROKER_INFO_FILE);
   const from = options.ipsecPskFrom === undefined ? undefined : path.resolve(cwd, options.ipsecPskFrom);
-  const [given, existing, joined, root] = await Promise.all([
+  const [given, existing, joined, broker, root] = await Promise.all([
     from === undefined ? undefined : readBrokerInfoFile(from, clock.now()),
     findBrokerInfoFile(file, clock.now()),
     joinedClusters(client, options.namespace),
+    client.find<Broker>(RESOURCES.brokers, BROKER_NAME, { namespace: options.namespace }),
     client.find<ConfigMap>(RESOURCES.configMaps, 'kube-root-ca.crt', { namespace: 'default' }).catch(() => undefined),
   ]);
   return choosePsk({
@@ -91,6 +97,7 @@ async function findPsk(
     existing: existing === undefined ? undefined : { file, info: existing },
     broker: { server, namespace: options.namespace, ca: root?.data?.['ca.crt'] },
     joined,
+    recorded: broker?.metadata.annotations?.[PSK_FINGERPRINT_ANNOTATION],
     allowNew: options.newIpsecPsk,
   });
 }

@@ -1,5 +1,5 @@
-import { parseCluster } from '../../api/validate.ts';
-import type { Broker, Cluster } from '../../api/types.ts';
+import { parseCluster, parseEndpoint } from '../../api/validate.ts';
+import type { Broker, Cluster, Endpoint } from '../../api/types.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import type { ConfigMap, ServiceAccount } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
@@ -21,15 +21,17 @@ export function memberAccount(clusterId: string): string {
 export interface BrokerView {
   readonly broker: Broker | undefined;
   readonly clusters: readonly Cluster[];
+  readonly endpoints: readonly Endpoint[];
   readonly members: readonly ServiceAccount[];
   readonly globalnetEnabled: boolean;
 }
 
 /** Reads everything about the ClusterSet that join has to check. */
 export async function readBroker(client: KubeClient, namespace: string): Promise<BrokerView> {
-  const [broker, clusters, accounts, globalnet] = await Promise.all([
+  const [broker, clusters, endpoints, accounts, globalnet] = await Promise.all([
     client.find<Broker>(RESOURCES.brokers, BROKER_NAME, { namespace }),
     client.list<Cluster>(RESOURCES.clusters, { namespace }),
+    client.list<Endpoint>(RESOURCES.endpoints, { namespace }),
     client.list<ServiceAccount>(RESOURCES.serviceAccounts, { namespace }),
     client.find<ConfigMap>(RESOURCES.configMaps, 'submariner-globalnet-info', { namespace }),
   ]);
@@ -37,6 +39,7 @@ export async function readBroker(client: KubeClient, namespace: string): Promise
     broker,
     // Written by others: what cannot be read is nobody's network.
     clusters: clusters.items.flatMap(readable),
+    endpoints: endpoints.items.flatMap(readableEndpoint),
     members: accounts.items.filter(({ metadata }) => metadata.name?.startsWith(MEMBER_PREFIX) === true),
     globalnetEnabled: globalnet?.data?.['globalnetEnabled'] === 'true',
   };
@@ -45,6 +48,11 @@ export async function readBroker(client: KubeClient, namespace: string): Promise
 function readable(object: Cluster): readonly Cluster[] {
   const parsed = parseCluster(object);
   return parsed.problem === undefined ? [parsed.cluster] : [];
+}
+
+function readableEndpoint(object: Endpoint): readonly Endpoint[] {
+  const parsed = parseEndpoint(object);
+  return parsed.problem === undefined ? [parsed.endpoint] : [];
 }
 
 /** The networks of all clusters but `clusterId`: a cluster with global CIDRs is reached through those only. */

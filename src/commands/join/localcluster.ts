@@ -4,7 +4,7 @@ import type { Submariner } from '../../api/types.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import type { Namespace, Node } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
-import { ExpectedError, UsageError } from '../../runtime/errors.ts';
+import { ExpectedError } from '../../runtime/errors.ts';
 
 /** What has to be known of the cluster that joins. */
 export interface LocalCluster {
@@ -49,7 +49,7 @@ export function requireKubernetes(gitVersion: string): void {
 
 /**
  * The ID to join under: the flag, else the one joined under before, else the cluster's name made valid; undefined when
- * there is no usable name. Throws UsageError for an invalid one, ExpectedError when the cluster has joined under another.
+ * there is no usable name. Throws ExpectedError when the cluster has joined under another.
  */
 export function chooseClusterId(
   flag: string | undefined,
@@ -58,8 +58,6 @@ export function chooseClusterId(
 ): string | undefined {
   const before = submariner?.spec.clusterID;
   if (flag !== undefined) {
-    const problem = clusterIdProblem(flag);
-    if (problem !== undefined) throw new UsageError(`--clusterid: ${problem}`);
     if (before !== undefined && before !== flag) {
       throw new ExpectedError(`this cluster has joined as ${before} already and cannot join as ${flag} too`, {
         hint: `Join as ${before}, or remove it from the set first: kubectl delete namespace ${OPERATOR_NAMESPACE}`,

@@ -101,6 +101,7 @@ export function joinRights(): readonly Right[] {
 export function brokerMemberRights(namespace: string): readonly Right[] {
   return [
     { verbs: ['list'], type: RESOURCES.clusters, namespace },
+    { verbs: ['list'], type: RESOURCES.endpoints, namespace },
     { verbs: ['get'], type: RESOURCES.brokers, namespace },
     { verbs: ['get'], type: RESOURCES.configMaps, namespace },
     { verbs: ['create', 'get', 'list', 'update', 'delete'], type: RESOURCES.serviceAccounts, namespace },

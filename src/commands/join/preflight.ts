@@ -3,7 +3,8 @@ import type { KubeClient } from '../../kube/client.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
 import type { ClusterAccess } from '../access.ts';
 import type { CommandRun } from '../context.ts';
-import { requireRights, readingOnly } from '../rights.ts';
+import { readingOnly, requireRights } from '../rights.ts';
+import { parseServerUrl } from '../serverurl.ts';
 import { type AtBroker, explainBrokerError, refuseForeignBroker } from './brokeridentity.ts';
 import { type BrokerView, otherNetworks, readBroker } from './brokerview.ts';
 import { parseCidrFlag, refuseOverlaps } from './cidrs.ts';
@@ -14,6 +15,7 @@ import { chooseClusterId, type LocalCluster, readLocalCluster, requireKubernetes
 import { brokerMemberRights, joinRights } from './manifests.ts';
 import { chooseNetworks } from './networks.ts';
 import type { JoinOptions } from './options.ts';
+import { warnAboutChanges } from './warnings.ts';
 
 /** Everything join has found out before it changes anything. */
 export interface JoinPlan {
@@ -54,7 +56,8 @@ export async function prepareJoin(
   refuseTakenId(view, claimant, access.namespace);
   warnAboutParts(run, view, options);
   const networks = await chooseNetworks(run, target.client, options);
-  const globalCidrs = options.globalnetCidr === undefined ? [] : parseCidrFlag('--globalnet-cidr', options.globalnetCidr);
+  const globalCidrs =
+    options.globalnetCidr === undefined ? [] : parseCidrFlag('--globalnet-cidr', options.globalnetCidr);
   refuseOverlaps({ ...networks, globalCidrs }, otherNetworks(view, clusterId));
   const gateways = await chooseGateways(run, local.nodes, options);
   const broker = { server: access.server, namespace: access.namespace, ca: access.ca };
@@ -86,7 +89,12 @@ async function checkRights(
 ): Promise<void> {
   const places = [
     { where: target.name, client: target.client, rights: joinRights() },
-    { where: `broker (${file})`, client, rights: brokerMemberRights(access.namespace) },
+    {
+      where: `broker (${file})`,
+      client,
+      rights: brokerMemberRights(access.namespace),
+      ifNone: `the token of the file may do nothing in namespace ${access.namespace} of ${client.server}: the file was edited or is for another broker (subctl recover-broker-info makes a new one)`,
+    },
   ];
   await run.reporter.step('Checking permissions', async () => {
     try {

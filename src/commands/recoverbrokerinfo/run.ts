@@ -13,6 +13,8 @@ import { tokenSecretOf } from '../brokertoken.ts';
 import type { CommandRun } from '../context.ts';
 import { BROKER_ADMIN } from '../deploybroker/names.ts';
 import { pskSecret } from '../deploybroker/psk.ts';
+import { PSK_FINGERPRINT_ANNOTATION, pskFingerprint } from '../pskfingerprint.ts';
+import { parseServerUrl } from '../serverurl.ts';
 import type { RecoverOptions } from './options.ts';
 
 /** The broker as it was found. */
@@ -35,12 +37,23 @@ export async function recoverBrokerInfo(run: CommandRun, options: RecoverOptions
   const found = await reporter.step(`Looking for the broker in cluster ${place.cluster}`, async () =>
     findBroker(place, submariner),
   );
-  const server = options.brokerUrl ?? brokerUrl(found, submariner);
+  refuseOtherKey(found.broker, psk, member.cluster);
+  const server =
+    options.brokerUrl === undefined ? brokerUrl(found, submariner) : parseServerUrl('--broker-url', options.brokerUrl);
   const file = path.resolve(context.cwd, BROKER_INFO_FILE);
   const content = renderBrokerInfo(brokerInfo(found, server, psk));
   const { changed, kept } = await writeBrokerInfoFile(file, content, context.clock.now());
   if (kept !== undefined) reporter.info(`   the earlier file is kept as ${path.basename(kept)}`);
   reporter.done(changed ? `Wrote ${BROKER_INFO_FILE}` : `${BROKER_INFO_FILE} is up to date`);
+}
+
+/** The key of a cluster that joined before the key was changed would be of no use to anybody. */
+function refuseOtherKey({ metadata }: Broker, psk: Buffer, cluster: string): void {
+  const recorded = metadata.annotations?.[PSK_FINGERPRINT_ANNOTATION];
+  if (recorded === undefined || recorded === pskFingerprint(psk)) return;
+  throw new ExpectedError(`cluster ${cluster} holds another pre-shared key than the broker handed out last`, {
+    hint: 'Give the context of another joined cluster with --context. Nothing was written.',
+  });
 }
 
 async function joinedSubmariner({ client, cluster }: ClusterAccess): Promise<Submariner> {

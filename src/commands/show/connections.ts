@@ -78,6 +78,12 @@ export async function readConnections(cluster: ShownCluster): Promise<readonly C
     .flatMap((gateway) => connectionItems(cluster.clusterId, gateway));
 }
 
+/** Why a connection is not connected, as its gateway says. */
+function describeTrouble({ remoteCluster, remoteGateway, status, message }: ConnectionItem): string | undefined {
+  if (status === 'connected' || message === '') return undefined;
+  return `${remoteCluster} (${remoteGateway}): ${message}`;
+}
+
 /** `subctl show connections`. */
 export const connectionsView: View = {
   name: 'connections',
@@ -90,5 +96,6 @@ export const connectionsView: View = {
       await readConnections(cluster),
       COLUMNS,
       ({ remoteCluster, remoteGateway }) => `connection/${remoteCluster}/${remoteGateway}`,
+      describeTrouble,
     ),
 };

@@ -91,6 +91,6 @@ export const networksView: View = {
   read: async (cluster) => {
     const item = await readNetwork(cluster);
     const names = [...item.serviceCIDRs, ...item.clusterCIDRs].map(({ cidr }) => cidr);
-    return { items: [item], names, table: () => describeNetwork(item) };
+    return { items: [item], names, table: () => describeNetwork(item), notes: [] };
   },
 };

@@ -58,6 +58,13 @@ function structured(name: string, { results, problems }: LoopResult<readonly Sec
   return { ...Object.fromEntries(VIEWS.map((view) => [view.name, itemsOf(view)])), problems };
 }
 
+function warnAboutNotJoined(run: CommandRun, cluster: string, views: readonly View[]): void {
+  if (!views.some(({ joinedOnly }) => joinedOnly)) return;
+  run.reporter.warn(
+    `cluster ${cluster} has not joined: there is no Submariner object in namespace submariner-operator`,
+  );
+}
+
 function printCluster(
   run: CommandRun,
   { cluster, submariner }: ShownCluster,
@@ -66,16 +73,13 @@ function printCluster(
 ): void {
   const wide = run.flags.output === 'wide';
   run.print(`Cluster "${cluster}"\n`);
-  if (submariner === undefined && views.some(({ joinedOnly }) => joinedOnly)) {
-    run.reporter.warn(
-      `cluster ${cluster} has not joined: there is no Submariner object in namespace submariner-operator`,
-    );
-  }
+  if (submariner === undefined) warnAboutNotJoined(run, cluster, views);
   for (const { view, shown } of sections) {
     if (views.length > 1) run.print(`${view.name.toUpperCase()}\n`);
     const table = shown.items.length === 0 ? '' : shown.table(wide);
     if (table === '') run.reporter.warn(`${view.empty} in cluster ${cluster}`);
     run.print(table);
+    if (!wide) run.print(shown.notes.map((note) => `  ${note}\n`).join(''));
     if (views.length > 1) run.print('\n');
   }
   if (views.length === 1) run.print('\n');

@@ -15,6 +15,8 @@ export interface Shown {
   readonly items: readonly object[];
   readonly names: readonly string[];
   readonly table: (wide: boolean) => string;
+  /** What the narrow table has no room for, one sentence each. */
+  readonly notes: readonly string[];
 }
 
 /** One `subctl show` subcommand. */
@@ -35,6 +37,8 @@ export function shown<T extends object>(
   items: readonly T[],
   columns: readonly Column<T>[],
   name: (item: T) => string,
+  note: (item: T) => string | undefined = () => undefined,
 ): Shown {
-  return { items, names: items.map(name), table: (wide) => renderTable(columns, items, wide) };
+  const notes = items.flatMap((item) => note(item) ?? []);
+  return { items, names: items.map(name), table: (wide) => renderTable(columns, items, wide), notes };
 }
