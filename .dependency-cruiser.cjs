@@ -44,7 +44,7 @@ module.exports = {
       from: { path: '^src/' },
       to: { path: '^src/[a-z]+/main\\.ts$' },
     },
-    only('execa', 'execa', '^src/host/command\\.ts$'),
+    only('execa', 'execa', '^src/host/'),
     only('client-node', '@kubernetes/client-node', '^src/kube/'),
     only('chalk', 'chalk', '^src/commands/'),
     only('inquirer', '@?inquirer', '^src/commands/'),

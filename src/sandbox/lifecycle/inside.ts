@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { runInForeground } from '../../host/foreground.ts';
 import { execInNode, execInPod, type ExecCommand } from '../exec.ts';
 import { planSandbox } from '../plan.ts';
 import { requireState } from './state.ts';
@@ -31,16 +31,5 @@ export function insideCommand(
 export async function runInside(tools: SandboxTools, place: Place, command: readonly string[]): Promise<number> {
   const { command: words, env } = insideCommand(tools, place, command);
   const [file = '', ...args] = words;
-  const child = spawn(file, args, { stdio: 'inherit', env: { ...(env ?? tools.env) } });
-  const forward = (signal: NodeJS.Signals) => (): void => void child.kill(signal);
-  const handlers = (['SIGINT', 'SIGTERM'] as const).map((signal) => ({ signal, handler: forward(signal) }));
-  for (const { signal, handler } of handlers) process.on(signal, handler);
-  try {
-    return await new Promise<number>((resolve, reject) => {
-      child.once('error', reject);
-      child.once('exit', (code) => resolve(code ?? 128 + 15));
-    });
-  } finally {
-    for (const { signal, handler } of handlers) process.off(signal, handler);
-  }
+  return runInForeground(file, args, env ?? tools.env);
 }
