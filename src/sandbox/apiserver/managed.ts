@@ -9,7 +9,7 @@ import {
   printPath,
   removeField,
 } from './fields.ts';
-import { type Obj, type Resource, same, text, timestamp, without } from './json.ts';
+import { type Obj, type Resource, text, timestamp, without } from './json.ts';
 import { type Schema } from './schema.ts';
 import { ApiError } from './status.ts';
 
@@ -65,7 +65,11 @@ function render(
   const own = { manager, operation, apiVersion, subresource, fields, time: mine?.time ?? '' };
   const stamp = (entry: Entry): Entry => {
     const known = before.some(
-      (each) => each.manager === entry.manager && each.time === entry.time && same(each.fields, entry.fields),
+      (each) =>
+        each.manager === entry.manager &&
+        each.time === entry.time &&
+        minus(each.fields, entry.fields).size === 0 &&
+        each.fields.size === entry.fields.size,
     );
     return known ? entry : { ...entry, time: timestamp(writer.now) };
   };

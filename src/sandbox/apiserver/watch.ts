@@ -79,6 +79,8 @@ export function handleWatch(api: Api, request: ApiRequest, response: ServerRespo
   const listing = parseListing(request);
   const show = shower(api, request, form);
   const send = (kind: string, object: unknown): void => {
+    // Ended, but a client that no longer reads keeps it from closing.
+    if (response.writableEnded) return;
     response.write(`${JSON.stringify({ type: kind, object })}\n`);
     if (response.writableLength > MAX_BACKLOG_BYTES) response.destroy();
   };
