@@ -166,6 +166,10 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
     hint: 'Use a name or address that is in the certificate, or set tls-server-name.',
   },
   ENOENT: { what: 'its socket does not exist', hint: 'Is it running?' },
+  ERR_PROXY_TUNNEL: {
+    what: 'the proxy on the way to it cannot connect to it',
+    hint: 'Is the API server running? Is the proxy right (proxy-url of the kubeconfig, HTTPS_PROXY, NO_PROXY)?',
+  },
   EACCES: { what: 'permission denied', hint: 'Check the rights on the socket or file.' },
 };
 
