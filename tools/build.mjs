@@ -1,7 +1,8 @@
 // Bundles every entry of the product into dist/: one file an entry, client-node as a file of its own that only the
 // commands which need a kubeconfig load. Prints the sizes.
 import { build } from 'esbuild';
-import { readFileSync, rmSync, statSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 
@@ -16,34 +17,62 @@ const require = __createRequire(import.meta.url);
   if (have[0] < want[0] || (have[0] === want[0] && have[1] < want[1])) {
     process.stderr.write('Error: Node.js ${wanted} or newer is needed, this is ' + process.versions.node + '\\n'); process.exit(1); } }`;
 
-const LAZY = 'clientnode';
+/** Libraries (and what is used of each) that only some commands load, each a bundle of its own, so that `subctl --help` need not parse them. */
+const LAZY_PACKAGES = { inquirer: 'default', execa: 'execa', ws: '*' };
 const entries = [
-  { out: 'subctl', from: 'cli.ts', start: 'main' },
-  { out: 'engine', from: 'engine/main.ts', start: 'main' },
-  { out: 'routeagent', from: 'routeagent/main.ts', start: 'main' },
-  { out: 'sandbox', from: 'sandbox/main.ts', start: 'main' },
-  { out: LAZY, from: 'kube/clientnode.ts' },
+  { out: 'subctl', from: 'src/cli.ts', start: 'main', lazy: true },
+  { out: 'engine', from: 'src/engine/main.ts', start: 'main' },
+  { out: 'routeagent', from: 'src/routeagent/main.ts', start: 'main' },
+  { out: 'sandbox', from: 'src/sandbox/main.ts', start: 'main' },
+  { out: 'clientnode', from: 'src/kube/clientnode.ts', library: true },
+  ...Object.entries(LAZY_PACKAGES).map(([name, exported]) => ({ out: name, from: name, library: true, exported })),
 ];
 
-/** Keeps client-node out of the other bundles: they load dist/clientnode.mjs when they need it. */
-const lazyClientNode = {
-  name: 'lazy-client-node',
+/** Keeps libraries out of a bundle that loads them from the file beside it when it needs them. */
+function external(filter, fileOf) {
+  return {
+    name: `external ${filter.source}`,
+    setup: (builder) =>
+      void builder.onResolve({ filter }, ({ path: name }) => ({ path: `./${fileOf(name)}.mjs`, external: true })),
+  };
+}
+const lazyClientNode = external(/\/clientnode\.ts$/, () => 'clientnode');
+const lazyPackages = external(new RegExp(`^(${Object.keys(LAZY_PACKAGES).join('|')})$`), (name) => name);
+
+/**
+ * Loads Node's own modules when the module that imports them runs, not when the bundle is loaded: what esbuild hoists of a
+ * lazily imported command would otherwise be paid by `subctl --help`.
+ */
+const lazyBuiltins = {
+  name: 'lazy-builtins',
   setup(builder) {
-    builder.onResolve({ filter: /\/clientnode\.ts$/ }, () => ({ path: `./${LAZY}.mjs`, external: true }));
+    const builtin = new RegExp(`^(node:.*|${builtinModules.filter((name) => !name.startsWith('_')).join('|')})$`);
+    builder.onResolve({ filter: builtin }, ({ path: name, kind }) =>
+      kind === 'require-call' ? undefined : { path: name.replace(/^node:/, ''), namespace: 'builtin' },
+    );
+    builder.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path: name }) => ({
+      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(`node:${name}`)})`,
+      loader: 'js',
+    }));
   },
 };
 
-async function bundle({ out, from, start }) {
-  const file = path.join(root, 'src', from);
+function contentsOf({ from, start, library, exported = '*' }) {
+  const source = JSON.stringify(from.startsWith('src/') ? path.join(root, from) : from);
+  if (!library) return `import { ${start} } from ${source};\nawait ${start}();`;
+  return exported === '*' ? `export * from ${source};` : `export { ${exported} } from ${source};`;
+}
+
+function pluginsOf({ library, lazy }) {
+  if (library) return [];
+  return lazy ? [lazyClientNode, lazyPackages, lazyBuiltins] : [lazyClientNode];
+}
+
+async function bundle(entry) {
+  const { out } = entry;
   const outfile = path.join(root, 'dist', `${out}.mjs`);
   await build({
-    stdin: {
-      contents: start
-        ? `import { ${start} } from ${JSON.stringify(file)};\nawait ${start}();`
-        : `export * from ${JSON.stringify(file)};`,
-      resolveDir: root,
-      sourcefile: `${out}.entry.mjs`,
-    },
+    stdin: { contents: contentsOf(entry), resolveDir: root, sourcefile: `${out}.entry.mjs` },
     outfile,
     bundle: true,
     platform: 'node',
@@ -51,17 +80,24 @@ async function bundle({ out, from, start }) {
     target: 'node22',
     minifySyntax: true,
     minifyWhitespace: true,
-    keepNames: false,
     banner: { js: banner },
     define: { 'globalThis.SUBCTL_VERSION': JSON.stringify(version) },
-    plugins: out === LAZY ? [] : [lazyClientNode],
+    plugins: pluginsOf(entry),
     logLevel: 'warning',
     legalComments: 'none',
   });
   return `${out}.mjs ${Math.round(statSync(outfile).size / 1024)} kB`;
 }
 
+/** Bundles of a former layout; the others are replaced in place, so that running programs find theirs. */
+function removeStale() {
+  const known = new Set(entries.map(({ out }) => `${out}.mjs`));
+  for (const file of readdirSync(path.join(root, 'dist'))) {
+    if (!known.has(file)) rmSync(path.join(root, 'dist', file), { recursive: true });
+  }
+}
+
 const only = process.argv.slice(2);
-if (only.length === 0) rmSync(path.join(root, 'dist'), { recursive: true, force: true });
-const sizes = await Promise.all(entries.filter((entry) => only.length === 0 || only.includes(entry.out)).map(bundle));
+const sizes = await Promise.all(entries.filter(({ out }) => only.length === 0 || only.includes(out)).map(bundle));
+if (only.length === 0) removeStale();
 console.log(`dist: ${sizes.join(', ')}`);

@@ -1,4 +1,3 @@
-import { execa } from 'execa';
 import { constants } from 'node:os';
 import { ExpectedError } from '../runtime/errors.ts';
 
@@ -11,6 +10,7 @@ export async function runInForeground(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<number> {
+  const { execa } = await import('execa');
   const child = execa(file, [...args], { stdio: 'inherit', env: { ...env }, extendEnv: false, reject: false });
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
   process.on('SIGINT', forward).on('SIGTERM', forward);
