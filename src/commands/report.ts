@@ -1,10 +1,12 @@
+import { inOrder } from '../kube/apply.ts';
 import type { KubeObject } from '../kube/client.ts';
 import type { CommandRun } from './context.ts';
 import { countOutcomes, describeWritten, type Written } from './objects.ts';
 import { renderManifests, renderStructured } from './output.ts';
 
-/** Prints manifests to stdout for --dry-run: YAML unless -o says json or name. */
-export async function printManifests(run: CommandRun, objects: readonly KubeObject[]): Promise<void> {
+/** Prints manifests to stdout for --dry-run, in an order in which they can be applied: YAML unless -o says json or name. */
+export async function printManifests(run: CommandRun, manifests: readonly KubeObject[]): Promise<void> {
+  const objects = inOrder(manifests);
   const { output } = run.flags;
   if (output === 'name') {
     run.print(

@@ -52,7 +52,7 @@ export async function applyObjects(
   objects: readonly KubeObject[],
   options: ApplyObjectsOptions,
 ): Promise<readonly AppliedObject[]> {
-  const ordered = objects.toSorted((a, b) => rankOf(a) - rankOf(b));
+  const ordered = inOrder(objects);
   const definitions = ordered.filter(isDefinition);
   const typed = ordered.map((object) => ({ object, type: typeOf(object, definitions) }));
   const run = new ApplyRun(client, options, definitions);
@@ -69,6 +69,11 @@ export async function applyObjects(
   }
   if (!waited) await run.untilEstablished();
   return results;
+}
+
+/** The objects in the order in which they need one another, as applyObjects applies them. */
+export function inOrder(objects: readonly KubeObject[]): readonly KubeObject[] {
+  return objects.toSorted((a, b) => rankOf(a) - rankOf(b));
 }
 
 /** `Kind namespace/name`, for messages. */

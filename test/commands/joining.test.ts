@@ -134,6 +134,9 @@ test('a dry run prints what join would apply and writes nothing on either side',
   const kinds = parseAllDocuments(outcome.stdout).map((document) => (document.toJS() as KubeObject).kind);
   expect(kinds).toEqual(expect.arrayContaining(['CustomResourceDefinition', 'Namespace', 'DaemonSet', 'Submariner']));
   expect(kinds).not.toContain('Secret');
+  // In this order kubectl apply finds what each object needs.
+  expect(kinds[0]).toBe('Namespace');
+  expect(kinds.at(-1)).toBe('DaemonSet');
 
   good(await harness.run('join', 'broker-info.subm', ...WEST, '--gateways', '1'));
   const applied = new Set(west.writes.filter(({ verb }) => verb === 'apply').map(({ name }) => name));
