@@ -1,5 +1,6 @@
 import type { LatencyRtt } from '../api/types.ts';
-import type { PingWatcher } from '../host/ping.ts';
+import type { PingListener, PingWatcher } from '../host/ping.ts';
+import { withAbort } from '../runtime/abort.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { RttWindow } from './rtt.ts';
 
@@ -29,13 +30,20 @@ export interface HealthCheckOptions {
   readonly clock: Clock;
 }
 
+/** Until its first answer a cable is probed that often, but not for longer than a few seconds. */
+const EAGER_INTERVAL_MS = 250;
+const EAGER_MS = 10_000;
+
 interface Probe {
   readonly address: string;
   readonly stop: AbortController;
   readonly rtt: RttWindow;
   /** On the monotonic clock. */
   quietSinceMs: number;
-  answered: boolean;
+  /** Time of the answer that ended the last silence, on the monotonic clock; undefined before the first. */
+  answeringSinceMs: number | undefined;
+  /** Ends the eager probes. */
+  found: () => void;
   /** The state the listeners know of. */
   told: ProbeReport['state'];
   failure: string | undefined;
@@ -46,7 +54,8 @@ interface Probe {
  *
  * INVARIANTS: one probe a target, started when the target appears and stopped when it goes; a changed address starts
  * anew; whether a cable is dead depends only on the time since the last answer, so that a probe program that hangs or
- * cannot start counts as silence.
+ * cannot start counts as silence; a probe sent while the cable was silent counts as an answer but not as a round-trip
+ * time, because it has waited for neighbours, handshakes and the other end.
  */
 export class HealthCheck {
   readonly #options: HealthCheckOptions;
@@ -57,7 +66,7 @@ export class HealthCheck {
     this.#options = options;
   }
 
-  /** Called when the state of any cable changed. */
+  /** Called when the state of any cable changed, or its first round-trip time is known. */
   onChange(listener: () => void): void {
     this.#listeners.add(listener);
   }
@@ -96,9 +105,8 @@ export class HealthCheck {
       ...(probe.failure === undefined ? {} : { failure: probe.failure }),
       ...(latency === undefined ? {} : { latency }),
     };
-    const dead = quietMs > this.#options.intervalMs * (this.#options.maxPacketLossCount + 1);
-    if (dead) return { ...base, state: 'dead', silentSinceMs: Math.round(clock.now() - quietMs) };
-    return { ...base, state: probe.answered ? 'alive' : 'waiting' };
+    if (this.#isSilent(probe)) return { ...base, state: 'dead', silentSinceMs: Math.round(clock.now() - quietMs) };
+    return { ...base, state: probe.answeringSinceMs === undefined ? 'waiting' : 'alive' };
   }
 
   /** Cables that carry nothing. */
@@ -107,37 +115,55 @@ export class HealthCheck {
   }
 
   #start({ cableName, address }: ProbeTarget, source: string | undefined): void {
-    const { ping, intervalMs, clock } = this.#options;
     const probe: Probe = {
       address,
       stop: new AbortController(),
       rtt: new RttWindow(),
-      quietSinceMs: clock.monotonic(),
-      answered: false,
+      quietSinceMs: this.#options.clock.monotonic(),
+      answeringSinceMs: undefined,
+      found: () => undefined,
       told: 'waiting',
       failure: undefined,
     };
     this.#probes.set(cableName, probe);
-    void ping(
-      { address, intervalMs, ...(source === undefined ? {} : { source }) },
-      {
-        onReply: (rttMs) => this.#answered(probe, rttMs),
-        onFailure: (reason) => {
-          probe.failure = reason;
-        },
+    void this.#watch(probe, source);
+  }
+
+  /** Eagerly until the first answer, then at the pace that was asked for. */
+  async #watch(probe: Probe, source: string | undefined): Promise<void> {
+    const { ping, intervalMs, clock } = this.#options;
+    const target = { address: probe.address, ...(source === undefined ? {} : { source }) };
+    const listener: PingListener = {
+      onReply: (rttMs) => this.#answered(probe, rttMs),
+      onFailure: (reason) => {
+        probe.failure = reason;
       },
-      probe.stop.signal,
-    );
+    };
+    await withAbort(probe.stop.signal, async (eager) => {
+      probe.found = () => eager.abort();
+      void clock.sleep(EAGER_MS, eager.signal).then(() => eager.abort());
+      await ping({ ...target, intervalMs: Math.min(EAGER_INTERVAL_MS, intervalMs) }, listener, eager.signal);
+    });
+    if (!probe.stop.signal.aborted) await ping({ ...target, intervalMs }, listener, probe.stop.signal);
   }
 
   #answered(probe: Probe, rttMs: number): void {
-    probe.quietSinceMs = this.#options.clock.monotonic();
-    probe.answered = true;
+    const nowMs = this.#options.clock.monotonic();
+    if (probe.answeringSinceMs === undefined || this.#isSilent(probe)) probe.answeringSinceMs = nowMs;
+    probe.quietSinceMs = nowMs;
     probe.failure = undefined;
-    probe.rtt.add(rttMs);
-    if (probe.told === 'alive') return;
+    const first = probe.rtt.latency() === undefined;
+    const counts = nowMs - rttMs >= probe.answeringSinceMs;
+    if (counts) probe.rtt.add(rttMs);
+    probe.found();
+    if (probe.told === 'alive' && !(first && counts)) return;
     probe.told = 'alive';
     this.#notify();
+  }
+
+  #isSilent({ quietSinceMs }: Probe): boolean {
+    const { clock, intervalMs, maxPacketLossCount } = this.#options;
+    return clock.monotonic() - quietSinceMs > intervalMs * (maxPacketLossCount + 1);
   }
 
   #notify(): void {

@@ -1,6 +1,7 @@
 import type { Ownership } from '../net/ownership.ts';
 import { describeStep, type NetworkPlan, type PlanStep } from '../net/plan.ts';
 import { renderStep } from '../net/ruleset.ts';
+import { sysctlLink } from '../net/state.ts';
 import { ExpectedError } from '../runtime/errors.ts';
 import { runBatch } from './batch.ts';
 import { describeFailure, type CommandRunner } from './command.ts';
@@ -56,7 +57,7 @@ function neededLink(step: PlanStep): string | undefined {
   if ('neighbour' in step) return step.neighbour.link;
   if ('route' in step) return step.route.link;
   if ('link' in step) return step.link.name;
-  if (step.action === 'setSysctl') return /\.conf\.([^.]+)\./.exec(step.sysctl.key)?.[1]?.replaceAll('/', '.');
+  if (step.action === 'setSysctl') return sysctlLink(step.sysctl.key);
   return undefined;
 }
 

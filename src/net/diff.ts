@@ -1,14 +1,15 @@
 import { canonicalAddress, canonicalCidr, cidrsOverlap, isIpAddress } from './cidr.ts';
 import type { NetworkPlan, PlanStep } from './plan.ts';
 import { diffRuleset } from './ruleset.ts';
-import type {
-  AddressState,
-  LinkState,
-  NeighbourState,
-  NetworkState,
-  RouteState,
-  RuleState,
-  SysctlState,
+import {
+  sysctlLink,
+  type AddressState,
+  type LinkState,
+  type NeighbourState,
+  type NetworkState,
+  type RouteState,
+  type RuleState,
+  type SysctlState,
 } from './state.ts';
 
 export { describePlan } from './plan.ts';
@@ -144,8 +145,7 @@ function diffSysctls(
   observed: readonly SysctlState[],
   emptied: ReadonlySet<string>,
 ): readonly PlanStep[] {
-  const fresh = [...emptied].map((name) => `.conf.${name.replaceAll('.', '/')}.`);
-  const current = observed.filter((sysctl) => !fresh.some((part) => sysctl.key.includes(part)));
+  const current = observed.filter((sysctl) => !emptied.has(sysctlLink(sysctl.key) ?? ''));
   const values = new Map(current.map((sysctl) => [sysctl.key, sysctl.value]));
   return wanted
     .filter((sysctl) => values.get(sysctl.key) !== sysctl.value)

@@ -65,6 +65,11 @@ export interface SysctlState {
   readonly value: string;
 }
 
+/** The link a key is of, undefined for one that is of none. */
+export function sysctlLink(key: string): string | undefined {
+  return /^net\.ipv4\.(?:conf|neigh)\.([^.]+)\./.exec(key)?.[1]?.replaceAll('/', '.');
+}
+
 /** An nft table as the script that makes it: `table inet NAME { … }`, in the canonical form `renderRuleset` gives. */
 export interface Ruleset {
   readonly table: string;

@@ -33,7 +33,7 @@ export interface ProbeOptions {
 const CONCURRENCY = 8;
 const TICK_MS = 1000;
 const SAMPLES = 100;
-/** So many are taken quickly: the very first round trip also waits for neighbours to be found. */
+/** So many are taken quickly. */
 const FIRST_SAMPLES = 5;
 
 interface Record {
@@ -116,9 +116,17 @@ export class Probes {
     }
   }
 
-  async #probe(clusterId: string, record: Record, signal: AbortSignal): Promise<void> {
-    const { probe, clock, calmMs, alarmedMs, maxLosses, onChange } = this.#options;
+  /** A round trip that ends a silence has waited for neighbours, handshakes and the other end: the next one is taken. */
+  async #ask(record: Record, signal: AbortSignal, wanted: () => boolean): Promise<ProbeResult> {
+    const { probe } = this.#options;
     const result = await probe(record.address, signal);
+    const silent = record.losses > 0 || record.samplesMs.length === 0;
+    return 'rttMs' in result && silent && wanted() && !signal.aborted ? probe(record.address, signal) : result;
+  }
+
+  async #probe(clusterId: string, record: Record, signal: AbortSignal): Promise<void> {
+    const { clock, calmMs, alarmedMs, maxLosses, onChange } = this.#options;
+    const result = await this.#ask(record, signal, () => this.#records.get(clusterId) === record);
     if (signal.aborted || this.#records.get(clusterId) !== record) return;
     const before = statusOf(record, maxLosses);
     if ('rttMs' in result) {

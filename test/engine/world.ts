@@ -115,8 +115,10 @@ export class World {
       while (!signal.aborted) {
         const target = [...this.nodes.values()].find(({ cniAddress }) => cniAddress === address);
         const cable = node.cables.find(({ usingIp }) => (this.#aliases.get(usingIp) ?? usingIp) === target?.ip);
-        if (cable !== undefined && this.carries(node, cable)) listener.onReply(1.5);
-        await this.clock.sleep(intervalMs, signal);
+        const arrives = cable !== undefined && this.carries(node, cable);
+        await this.clock.sleep(1.5, signal);
+        if (arrives && !signal.aborted) listener.onReply(1.5);
+        await this.clock.sleep(intervalMs - 1.5, signal);
       }
     };
   }

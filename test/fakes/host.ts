@@ -48,7 +48,13 @@ class ToolError extends Error {
 
 const SCOPES: Readonly<Record<string, string>> = { global: '0', link: '253', host: '254' };
 const TYPES: Readonly<Record<string, string>> = { unicast: '1', blackhole: '6', unreachable: '7' };
-const LINK_SYSCTLS = ['rp_filter', 'forwarding', 'accept_local', 'src_valid_mark'];
+const LINK_SYSCTLS = {
+  rp_filter: '1',
+  forwarding: '0',
+  accept_local: '0',
+  src_valid_mark: '0',
+  retrans_time_ms: '1000',
+};
 
 /** `key value key value …` as a map; words without a value stand in `flags`. */
 function options(words: readonly string[], flags: readonly string[]): Map<string, string> {
@@ -94,7 +100,7 @@ export class FakeHost implements CommandRunner {
       data: {},
       addresses: [...addresses],
       fdb: [],
-      sysctls: new Map(LINK_SYSCTLS.map((key) => [key, key === 'rp_filter' ? '1' : '0'])),
+      sysctls: new Map(Object.entries(LINK_SYSCTLS)),
     });
   }
 
@@ -202,7 +208,7 @@ export class FakeHost implements CommandRunner {
   }
 
   #sysctlSlot(key: string): { get(): string; set(value: string): void } | undefined {
-    const match = /^net\.ipv4\.conf\.(.+)\.([a-z_]+)$/.exec(key);
+    const match = /^net\.ipv4\.(?:conf|neigh)\.(.+)\.([a-z_]+)$/.exec(key);
     const link = this.#links.get(match?.[1]?.replaceAll('/', '.') ?? '');
     const store = link === undefined ? this.#sysctls : link.sysctls;
     const name = link === undefined ? key : match![2]!;

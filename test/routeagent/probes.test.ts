@@ -49,9 +49,9 @@ describe('probes', () => {
     at.probes.setTargets([WEST]);
     expect(at.probes.verdict('west')).toEqual({ status: 'connecting', message: '', latency: undefined });
     await at.clock.advance(10_000);
-    expect(at.asked).toHaveLength(5);
+    expect(at.asked).toHaveLength(6);
     await at.clock.advance(60_000);
-    expect(at.asked).toHaveLength(7);
+    expect(at.asked).toHaveLength(8);
     at.answer = { failure: 'Destination Host Unreachable' };
     await at.clock.advance(35_000);
     expect(at.probes.verdict('west')).toMatchObject({
@@ -66,6 +66,16 @@ describe('probes', () => {
       latency: { last: '4ms', min: '2ms' },
     });
     expect(at.changes).toEqual(['connected', 'error', 'connected']);
+    await at.stop();
+  });
+
+  test('a round trip that ends a silence is no measure', async () => {
+    const at = lab();
+    at.answer = async () => ({ rttMs: at.asked.length % 2 === 1 ? 900 : 2 });
+    at.probes.setTargets([WEST]);
+    await at.clock.advance(1000);
+    expect(at.asked).toHaveLength(2);
+    expect(at.probes.verdict('west')).toMatchObject({ status: 'connected', latency: { last: '2ms', max: '2ms' } });
     await at.stop();
   });
 

@@ -3,7 +3,7 @@ import { applyPlan, observeNetwork } from '../../host/network.ts';
 import { observeSysctls } from '../../host/sysctl.ts';
 import { describePlan, diffNetwork } from '../../net/diff.ts';
 import { ENGINE_OWNERSHIP } from '../../net/ownership.ts';
-import type { NetworkState } from '../../net/state.ts';
+import { sysctlLink, type NetworkState } from '../../net/state.ts';
 import type { Logger } from '../../runtime/logger.ts';
 
 /** The engine's part of the node's network now, with those sysctls of `desired` whose link is there. */
@@ -14,9 +14,7 @@ async function observeCables(
 ): Promise<NetworkState> {
   const observed = await observeNetwork(runner, ENGINE_OWNERSHIP, { sysctls: [] }, signal);
   const present = new Set(observed.links.map((link) => link.name));
-  const keys = desired.sysctls
-    .map((sysctl) => sysctl.key)
-    .filter((key) => present.has(/\.conf\.([^.]+)\./.exec(key)?.[1] ?? ''));
+  const keys = desired.sysctls.map((sysctl) => sysctl.key).filter((key) => present.has(sysctlLink(key) ?? ''));
   return { ...observed, sysctls: await observeSysctls(runner, keys, signal) };
 }
 

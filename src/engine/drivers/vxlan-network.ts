@@ -13,6 +13,8 @@ export interface Underlay {
 /** Bytes that IPv4, UDP, VXLAN and the inner Ethernet header take from a packet. */
 const VXLAN_OVERHEAD_BYTES = 50;
 const VTEP_METRIC = 100;
+/** Between two ARP requests for a remote VTEP: the first may be sent before the other gateway has its end of the cable. */
+const ARP_RETRY_MS = 250;
 
 /** The address of a gateway on the VXLAN cable: 241 and the last three octets of its private address. */
 function vtepAddress(privateIp: string): string | undefined {
@@ -73,6 +75,7 @@ export function desiredVxlan(
     sysctls: [
       { key: `net.ipv4.conf.${link}.rp_filter`, value: '2' },
       { key: `net.ipv4.conf.${link}.forwarding`, value: '1' },
+      { key: `net.ipv4.neigh.${link}.retrans_time_ms`, value: String(ARP_RETRY_MS) },
     ],
   };
 }
