@@ -1,9 +1,9 @@
-import type { Clock } from '../runtime/clock.ts';
+import { systemClock, type Clock } from '../runtime/clock.ts';
 import { ExpectedError, messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { ReconcileLoop } from '../runtime/loop.ts';
 import type { KubeClient, ResourceType } from './client.ts';
-import { KubeApiError } from './errors.ts';
+import { KubeApiError, isAlreadyExists, isConflict } from './errors.ts';
 import { planMirror, type MirrorStep, type MirroredObject } from './mirrorplan.ts';
 import { RESOURCES } from './resources.ts';
 import { createStore, type Store } from './store.ts';
@@ -41,11 +41,14 @@ export interface Mirror {
  * - nothing is written before all caches are filled; a broker (or API server) that is away freezes its side: no copy is
  *   deleted because its source cannot be seen;
  * - every write carries the resourceVersion, every deletion the uid it was decided on;
+ * - a write that meets something newer than the cache knows is no failure: the watch brings it and leads to a new look;
  * - an object one server refuses for good (validation, missing right) is reported and does not hold up the others.
  */
 export function createMirror(options: MirrorOptions): Mirror {
   return new TwoWayMirror(options);
 }
+
+const STALE_MS = 1000;
 
 interface Kind {
   readonly type: ResourceType;
@@ -112,7 +115,7 @@ class TwoWayMirror implements Mirror {
   async #reconcile(signal: AbortSignal): Promise<void> {
     if (!this.#stores().every(({ synced }) => synced)) return;
     const problems: string[] = [];
-    const failures: unknown[] = [];
+    const errors: unknown[] = [];
     for (const { type, local, broker } of this.#kinds) {
       const plan = planMirror({
         clusterId: this.#options.clusterId,
@@ -127,18 +130,26 @@ class TwoWayMirror implements Mirror {
           await this.#carryOut(type, step, signal);
         } catch (error) {
           if (signal.aborted) return;
-          if (isFinal(error)) problems.push(messageOf(error));
-          else failures.push(error);
+          errors.push(error);
         }
       }
     }
-    this.#report(problems);
+    this.#report([...problems, ...errors.filter(isFinal).map(messageOf)]);
+    if (errors.some(isStale)) void this.#lookAgain(signal);
+    const failures = errors.filter((error) => !isFinal(error) && !isStale(error));
     if (failures.length > 0) {
       const [first] = failures;
       throw new ExpectedError(`${failures.length} writes of the mirror failed, first: ${messageOf(first)}`, {
         cause: first,
       });
     }
+  }
+
+  /** In case the watch takes its time. */
+  async #lookAgain(signal: AbortSignal): Promise<void> {
+    this.#options.logger.debug('the cache of the mirror was behind, looking again', { waitMs: STALE_MS });
+    await (this.#options.clock ?? systemClock).sleep(STALE_MS, signal);
+    this.#loop.trigger();
   }
 
   async #carryOut(type: ResourceType, step: MirrorStep, signal: AbortSignal): Promise<void> {
@@ -169,4 +180,9 @@ class TwoWayMirror implements Mirror {
 /** Refusals that trying again soon does not change; the loop's resync tries them again. */
 function isFinal(error: unknown): boolean {
   return error instanceof KubeApiError && [400, 403, 413, 422].includes(error.code);
+}
+
+/** The object is not as the cache has it. */
+function isStale(error: unknown): boolean {
+  return isAlreadyExists(error) || isConflict(error);
 }

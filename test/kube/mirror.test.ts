@@ -5,7 +5,7 @@ import { KubeApiError } from '../../src/kube/errors.ts';
 import { createMirror } from '../../src/kube/mirror.ts';
 import { planMirror } from '../../src/kube/mirrorplan.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
-import { silentLogger } from '../../src/runtime/logger.ts';
+import { createLogger, silentLogger, type Logger } from '../../src/runtime/logger.ts';
 import { FakeClock } from '../fakes/clock.ts';
 import { FakeKube } from '../fakes/kube.ts';
 
@@ -32,14 +32,14 @@ function thing(
   };
 }
 
-function setUp(local = new FakeKube(), broker = new FakeKube()) {
+function setUp(local = new FakeKube(), broker = new FakeKube(), logger: Logger = silentLogger) {
   const clock = new FakeClock();
   const stop = new AbortController();
   const mirror = createMirror({
     clusterId: 'east',
     local: { client: local, namespace: 'local' },
     broker: { client: broker, namespace: 'broker' },
-    logger: silentLogger,
+    logger,
     clock,
   });
   const done = mirror.run(stop.signal);
@@ -184,6 +184,22 @@ describe('mirror', () => {
     await clock.advance(100);
     expect(names(local, 'local')).toEqual(['good:west:10.0.0.0/16']);
     expect(mirror.problems.join()).toContain('spec.x is wrong');
+  });
+
+  test.each(['AlreadyExists', 'Conflict'])('a cache that was behind (%s) is no failure', async (reason) => {
+    const lines: string[] = [];
+    const logger = createLogger({ level: 'info', write: (line) => lines.push(line) });
+    const { local, broker, clock } = setUp(new FakeKube(), new FakeKube(), logger);
+    let refusals = 1;
+    local.onCall = ({ verb }) =>
+      verb === 'create' && refusals-- > 0
+        ? new KubeApiError(409, { reason, message: 'it is newer' }, { server: 's', method: 'POST', path: '/' })
+        : undefined;
+    broker.seed(type, thing('w1', 'west', { namespace: 'broker', label: 'west' }));
+    await clock.advance(1500);
+    expect(refusals).toBeLessThan(0);
+    expect(names(local, 'local')).toEqual(['w1:west:10.0.0.0/16']);
+    expect(lines.filter((line) => /warn/i.test(line))).toEqual([]);
   });
 
   test('can be stopped and run again', async () => {
