@@ -25,6 +25,8 @@ export interface ReconcileLoopOptions {
  * - coalesced: any number of triggers before a run lead to one run;
  * - after a failure the next run waits for the back-off; a trigger does not shorten it, so that a broken
  *   dependency is not hammered by a chatty watch. A success resets the back-off;
+ * - a series of failures is one story in the log: warned of when it begins, when the reason changes and now and then; its
+ *   end is told;
  * - once the signal is aborted no run starts; `run` resolves after the one in flight has ended.
  */
 export class ReconcileLoop {
@@ -32,6 +34,7 @@ export class ReconcileLoop {
   readonly #clock: Clock;
   readonly #backoff: Backoff;
   #triggered = true;
+  #lastFailure = '';
   #wake: () => void = () => undefined;
 
   constructor(options: ReconcileLoopOptions) {
@@ -55,15 +58,31 @@ export class ReconcileLoop {
       const failure = await this.#attempt(signal);
       if (signal.aborted) return;
       if (failure === undefined) {
-        this.#backoff.reset();
+        this.#succeeded();
       } else {
-        const retryMs = Math.round(this.#backoff.nextMs());
-        const { name, logger } = this.#options;
-        logger.warn('reconcile failed, trying again', { loop: name, retryMs, error: failure });
-        await this.#clock.sleep(retryMs, signal);
+        await this.#clock.sleep(this.#failed(failure), signal);
         this.#triggered = true;
       }
     }
+  }
+
+  #succeeded(): void {
+    const { failures } = this.#backoff;
+    this.#backoff.reset();
+    this.#lastFailure = '';
+    if (failures > 0) this.#options.logger.info('reconcile works again', { loop: this.#options.name, failures });
+  }
+
+  /** Milliseconds to wait before the next run. */
+  #failed(error: Error): number {
+    const { name, logger } = this.#options;
+    const retryMs = Math.round(this.#backoff.nextMs());
+    const { failures } = this.#backoff;
+    const news = error.message !== this.#lastFailure;
+    this.#lastFailure = error.message;
+    const level = news || failures % 10 === 0 ? 'warn' : 'debug';
+    logger[level]('reconcile failed, trying again', { loop: name, failures, retryMs, error });
+    return retryMs;
   }
 
   async #awaitTrigger(signal: AbortSignal): Promise<void> {

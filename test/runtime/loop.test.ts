@@ -1,10 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { ReconcileLoop } from '../../src/runtime/loop.ts';
-import { silentLogger } from '../../src/runtime/logger.ts';
+import { silentLogger, type Logger } from '../../src/runtime/logger.ts';
 import { FakeClock, settle } from '../fakes/clock.ts';
 
-function setUp(reconcile: (signal: AbortSignal) => Promise<void>, more: { resyncMs?: number; settleMs?: number } = {}) {
+function setUp(
+  reconcile: (signal: AbortSignal) => Promise<void>,
+  more: { resyncMs?: number; settleMs?: number; logger?: Logger } = {},
+) {
   const clock = new FakeClock();
   const stop = new AbortController();
   const loop = new ReconcileLoop({
@@ -71,6 +74,40 @@ describe('ReconcileLoop', () => {
     await settle();
     await clock.advance(1000);
     expect(runs.length).toBe(before + 2);
+    stop.abort();
+    await done;
+  });
+
+  test('warns of the first failure, of another reason and of every tenth, and says when it is over', async () => {
+    const told: string[] = [];
+    const tell =
+      (level: string): Logger['warn'] =>
+      (message, fields) =>
+        told.push(`${level} ${message} ${String(fields?.['failures'])}`);
+    const logger = { ...silentLogger, info: tell('info'), warn: tell('warn') };
+    let reason: string | undefined = 'server away';
+    const { loop, stop, clock } = setUp(
+      async () => {
+        if (reason !== undefined) throw new Error(reason);
+      },
+      { logger },
+    );
+    const done = loop.run(stop.signal);
+    const next = async (): Promise<void> => clock.advance(clock.nextMs ?? Number.NaN);
+    await settle();
+    for (let run = 2; run <= 10; run += 1) await next();
+    reason = 'no right';
+    await next();
+    await next();
+    reason = undefined;
+    await next();
+    const failed = 'reconcile failed, trying again';
+    expect(told).toEqual([
+      `warn ${failed} 1`,
+      `warn ${failed} 10`,
+      `warn ${failed} 11`,
+      'info reconcile works again 12',
+    ]);
     stop.abort();
     await done;
   });
