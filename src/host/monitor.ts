@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { leashed } from './leash.ts';
 import { lineReader } from './ping.ts';
 
 const RESTART_MS = 5000;
@@ -26,7 +27,11 @@ export async function watchNetwork(
   const prefix = namespace === undefined ? [] : ['nsenter', `--net=/run/netns/${namespace}`];
   const follow = async (words: readonly string[]): Promise<void> => {
     while (!signal.aborted) {
-      const ended = await runMonitor([...prefix, ...words], (line) => relevant.test(line) && onChange(), signal);
+      const ended = await runMonitor(
+        leashed([...prefix, ...words]),
+        (line) => relevant.test(line) && onChange(),
+        signal,
+      );
       if (signal.aborted) return;
       logger.debug('network monitor ended, starting it again', {
         command: words.join(' '),

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { leashed } from './leash.ts';
 
 /** What is pinged, and how. */
 export interface PingTarget {
@@ -62,7 +63,7 @@ export function createPingWatcher(dependencies: {
   const { logger, namespace, clock = systemClock } = dependencies;
   const prefix = namespace === undefined ? [] : ['ip', 'netns', 'exec', namespace];
   return async (target, listener, signal) => {
-    const [program = 'env', ...args] = [...prefix, 'env', 'LC_ALL=C', 'ping', ...pingWords(target)];
+    const [program = 'env', ...args] = leashed([...prefix, 'env', 'LC_ALL=C', 'ping', ...pingWords(target)]);
     while (!signal.aborted) {
       const ended = await runOnce(program, args, listener, signal);
       if (signal.aborted) return;
