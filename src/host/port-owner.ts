@@ -11,7 +11,8 @@ export async function takenPort(
   const taken = stdout.trim().split('\n')[0] ?? '';
   if (taken === '') return undefined;
   const owner = /users:\(\("([^"]+)",pid=(\d+)/.exec(taken);
-  const who = owner === null ? 'the kernel (a VXLAN or WireGuard link)' : `${owner[1] ?? ''} (process ${owner[2] ?? ''})`;
+  const who =
+    owner === null ? 'the kernel (a VXLAN or WireGuard link)' : `${owner[1] ?? ''} (process ${owner[2] ?? ''})`;
   return new ExpectedError(`UDP port ${udpPort} of this node is taken by ${who}; ${what} needs it`, {
     hint: `See \`ss -ulnp sport = :${udpPort}\`; stop that program, or choose another port for tunnels.`,
   });

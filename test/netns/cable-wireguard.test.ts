@@ -38,7 +38,10 @@ function deviceOf(gateway: TestGateway): WireguardGo {
 /** Handshake times of all peers: they change when a peer is set up anew. */
 async function handshakes(gateway: TestGateway): Promise<string> {
   const { peers } = await deviceOf(gateway).observe();
-  return peers.map(({ publicKey, latestHandshake }) => `${publicKey} ${latestHandshake}`).join('\n');
+  return peers
+    .map(({ publicKey, latestHandshake }) => `${publicKey} ${latestHandshake}`)
+    .sort()
+    .join('\n');
 }
 
 async function join(desired?: (gateway: TestGateway) => Promise<DesiredCables>) {
