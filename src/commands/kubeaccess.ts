@@ -1,10 +1,10 @@
+import { createBrokerClient } from '../kube/brokerclient.ts';
 import type { KubeClient } from '../kube/client.ts';
-import { createHttpsClient } from '../kube/httpsclient.ts';
 import { type KubeContext, type KubeContexts, loadKubeContexts } from '../kube/kubeconfig.ts';
 import { readKubeconfig, textField } from '../kube/kubeconfigfile.ts';
+import { proxyFor } from '../kube/proxy.ts';
 import type { BrokerTarget, ClusterAccess, KubeAccess } from './access.ts';
 import type { CommandContext, ConnectionFlags } from './context.ts';
-import { proxyFor } from './proxy.ts';
 
 /** API servers of the kubeconfig that the flags and the environment name. Rejects with ExpectedError when there is none. */
 export async function createKubeAccess(flags: ConnectionFlags, { env }: CommandContext): Promise<KubeAccess> {
@@ -48,6 +48,6 @@ async function brokerClient(
   const { server, token, ca, namespace, insecure, source } = target;
   const entries = [...(readKubeconfig(flags.kubeconfig, env)?.clusters.values() ?? [])];
   const known = entries.find((entry) => textField(entry, 'server')?.replace(/\/+$/, '') === server);
-  const proxyUrl = known === undefined ? proxyFor(server, env) : textField(known, 'proxy-url');
-  return createHttpsClient({ server, token, ca, namespace, insecure, source, proxyUrl });
+  const proxyUrl = textField(known, 'proxy-url') ?? proxyFor(server, env);
+  return createBrokerClient({ server, token, ca, namespace, insecure, source, proxyUrl });
 }

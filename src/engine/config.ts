@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { clusterIdProblem } from '../api/clusterid.ts';
 import { TUNNEL_PORT } from '../api/names.ts';
+import { proxyFor } from '../kube/proxy.ts';
 import { canonicalCidr, ipFamily } from '../net/cidr.ts';
 import { readConfig, type ConfigReader } from '../runtime/config.ts';
 import { UsageError, messageOf } from '../runtime/errors.ts';
 import type { Environment } from '../runtime/process.ts';
-import { proxyOf } from './proxy.ts';
 
 /** How the broker's API server is reached. */
 export interface BrokerConfig {
@@ -169,7 +169,7 @@ function broker(read: ConfigReader, env: Environment): BrokerConfig {
   const server = read.parsed('BROKER_K8S_APISERVER', parseServer, '');
   return {
     server,
-    proxyUrl: proxyOf(server, env),
+    proxyUrl: proxyFor(server, env),
     namespace: read.string('BROKER_K8S_REMOTENAMESPACE'),
     ca: ca === undefined || ca === '' ? undefined : pem(ca),
     token,

@@ -7,8 +7,8 @@ import { parseLinks } from '../host/ip.ts';
 import { watchNetwork } from '../host/monitor.ts';
 import { createPingWatcher } from '../host/ping.ts';
 import { openUdpSocket, sourceAddressFor } from '../host/udp.ts';
+import { createBrokerClient } from '../kube/brokerclient.ts';
 import type { KubeClient, KubeObject } from '../kube/client.ts';
-import { createHttpsClient } from '../kube/httpsclient.ts';
 import { inClusterClient } from '../kube/incluster.ts';
 import { createLeaseElector, type LeaseElector } from '../kube/lease.ts';
 import { createMirror } from '../kube/mirror.ts';
@@ -22,7 +22,7 @@ import { UsageError, messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { runDaemon, type Environment } from '../runtime/process.ts';
 import { cleanUpBrokerObjects, cleanUpLocalObjects, cleanUpNode } from './cleanup.ts';
-import { readEngineConfig, type BrokerConfig, type EngineConfig } from './config.ts';
+import { readEngineConfig, type EngineConfig } from './config.ts';
 import type { EngineStores } from './context.ts';
 import type { CableDriver } from './drivers/driver.ts';
 import { createDriver, type DriverDependencies } from './drivers/index.ts';
@@ -81,11 +81,6 @@ function publicIpSources(client: KubeClient, namespace: string): PublicIpSources
   };
 }
 
-function brokerClient(broker: BrokerConfig): KubeClient {
-  const { server, ca, token, tokenFile, insecure, namespace, proxyUrl } = broker;
-  return createHttpsClient({ server, ca, token, tokenFile, insecure, namespace, proxyUrl, source: 'broker' });
-}
-
 function driverDependencies(
   config: Pick<EngineConfig, 'stateDir' | 'psk'>,
   at: DriverPlace,
@@ -132,7 +127,7 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
   const nowhere = { privateIp: '', udpPort: config.tunnelPort };
   const create = (name: DriverName): CableDriver => driverAt(name, nowhere);
   await retireFormerDriver(stateDir, cableDriver, { known: DRIVER_NAMES, create, logger });
-  const remote = brokerClient(broker);
+  const remote = createBrokerClient({ ...broker, source: 'broker' });
   const { elector, leases } = createElection(config, client, logger);
   const engine = runEngine(
     {
@@ -178,7 +173,7 @@ async function removeEverything(env: Environment, logger: Logger): Promise<void>
     const client = inClusterClient(env);
     await cleanUpLocalObjects(client, config).finally(() => client.close());
     if (config.broker === undefined) return;
-    const remote = brokerClient(config.broker);
+    const remote = createBrokerClient({ ...config.broker, source: 'broker' });
     const { clusterId } = config;
     await cleanUpBrokerObjects(remote, { namespace: config.broker.namespace, clusterId }).finally(() => remote.close());
   } catch (error) {

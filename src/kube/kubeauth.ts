@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { ExpectedError, messageOf } from '../runtime/errors.ts';
 import type { CredentialOptions, Impersonation } from './credentials.ts';
 import type { HttpsClientOptions } from './httpsclient.ts';
+import { proxyFor } from './proxy.ts';
 import { pathField, textField, type KubeconfigEntry } from './kubeconfigfile.ts';
 
 /** The connection flags, as kubectl has them; each overrides what the kubeconfig says. */
@@ -37,7 +38,7 @@ export interface ConnectionEntries {
 /** Client options of a connection; rejects with ExpectedError naming the file or plugin that does not work. */
 export async function connectionOptions(
   entries: ConnectionEntries,
-  flags: ConnectionOverrides,
+  flags: ConnectionOverrides & { readonly env: Readonly<Record<string, string | undefined>> },
 ): Promise<HttpsClientOptions> {
   const { cluster, namespace, source } = entries;
   const server = flags.server ?? textField(cluster, 'server');
@@ -57,7 +58,7 @@ export async function connectionOptions(
     insecure,
     ca: insecure ? undefined : authority(entries, flags),
     tlsServerName: flags.tlsServerName ?? textField(cluster, 'tls-server-name'),
-    proxyUrl: flags.proxyUrl ?? textField(cluster, 'proxy-url'),
+    proxyUrl: flags.proxyUrl ?? textField(cluster, 'proxy-url') ?? proxyFor(server, flags.env),
     requestTimeoutMs: flags.requestTimeoutMs,
     impersonate: impersonation(entries, flags),
     ...(await authentication(entries, flags)),

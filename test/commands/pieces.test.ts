@@ -7,7 +7,6 @@ import { chooseImages } from '../../src/commands/join/images.ts';
 import { daemonSetProgress, podTrouble } from '../../src/commands/join/ready.ts';
 import { formatDuration, parseDuration } from '../../src/commands/duration.ts';
 import { renderManifests, renderTable } from '../../src/commands/output.ts';
-import { proxyFor } from '../../src/commands/proxy.ts';
 import { createReporter } from '../../src/commands/reporter.ts';
 import type { DaemonSet, Node, Pod } from '../../src/kube/objects.ts';
 import { JumpingClock, node } from './harness.ts';
@@ -182,18 +181,6 @@ test('how far a DaemonSet is', () => {
     'pending',
   );
   expect(daemonSetProgress(daemonSet({ ...numbers, numberReady: 2 }), [])).toEqual({ done: true });
-});
-
-test.each([
-  ['https://10.0.0.1:6443', {}, undefined],
-  ['https://10.0.0.1:6443', { HTTPS_PROXY: 'http://p:1' }, 'http://p:1'],
-  ['https://10.0.0.1:6443', { HTTPS_PROXY: 'http://p:1', NO_PROXY: 'a, 10.0.0.0/8' }, undefined],
-  ['https://api.example.org', { https_proxy: 'http://p:1', no_proxy: '.example.org' }, undefined],
-  ['https://api.example.org', { https_proxy: 'http://p:1', no_proxy: 'example.org' }, undefined],
-  ['https://api.example.org', { https_proxy: 'http://p:1', no_proxy: 'ample.org' }, 'http://p:1'],
-  ['https://api.example.org', { HTTPS_PROXY: 'http://p:1', NO_PROXY: '*' }, undefined],
-])('proxy for %s with %j', (server, env, proxy) => {
-  expect(proxyFor(server, env)).toBe(proxy);
 });
 
 test('a reporter writes plain lines where there is no terminal, and a live line where there is one', async () => {

@@ -204,6 +204,23 @@ describe('credentials of a context', () => {
     });
   });
 
+  test('the proxy of the environment is used as kubectl uses it, unless the kubeconfig or a flag names another', async () => {
+    const [proxy, other] = [await server(), await server()];
+    const dir = directory();
+    const env = { HTTP_PROXY: proxy.url };
+    const plain = write(join(dir, '1'), config('http://api.example:8080'));
+    expect(await headersOf(proxy, { kubeconfig: plain, env })).toMatchObject({ host: 'api.example:8080' });
+    expect(await headersOf(other, { kubeconfig: plain, env, proxyUrl: other.url })).toHaveProperty('host');
+    const named = entry('cluster', 'east-cluster', { server: 'http://api.example:8080', 'proxy-url': other.url });
+    const kubeconfig = write(
+      join(dir, '2'),
+      config('', {}, { clusters: [named, entry('cluster', 'west-cluster', { server: other.url })] }),
+    );
+    expect(await headersOf(other, { kubeconfig, env })).toHaveProperty('host', 'api.example:8080');
+    expect(await headersOf(other, { kubeconfig, env }, 'west')).toHaveProperty('host', new URL(other.url).host);
+    expect(proxy.seen).toHaveLength(1);
+  });
+
   test('errors name the context', async () => {
     const kubeconfig = write(
       join(directory(), 'c'),

@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { getCACertificates, setDefaultCACertificates, type TLSSocket } from 'node:tls';
 import { KubeConnectionError } from '../../src/kube/errors.ts';
+import { createBrokerClient } from '../../src/kube/brokerclient.ts';
 import { createHttpsClient, type HttpsClientOptions } from '../../src/kube/httpsclient.ts';
 
 const pem = (name: string): string => readFileSync(new URL(`../fixtures/tls/${name}`, import.meta.url), 'utf8');
@@ -59,6 +60,9 @@ describe('TLS', () => {
     cleanups.push(() => setDefaultCACertificates(before));
     expect(await ask({ server, ca: pem('other-ca.pem'), alsoSystemCas: true })).toEqual({});
     await expect(ask({ server, ca: pem('other-ca.pem') })).rejects.toThrow('not signed by a CA we trust');
+    const broker = createBrokerClient({ server, ca: pem('other-ca.pem') });
+    cleanups.push(() => broker.close());
+    expect(await broker.request('GET', '/version')).toEqual({});
   });
 
   test('another CA, no CA and another name are refused with the reason', async () => {
