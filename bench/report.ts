@@ -8,10 +8,10 @@ export interface Measurement {
   readonly note?: string;
 }
 
-/** A benchmark: measures, prints nothing. */
+/** A benchmark: measures, prints nothing. When the signal is aborted it removes what it made and rejects. */
 export interface Benchmark {
   readonly name: string;
-  readonly run: () => Promise<readonly Measurement[]>;
+  readonly run: (signal: AbortSignal) => Promise<readonly Measurement[]>;
 }
 
 /** The median of a non-empty list. */

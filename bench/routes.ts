@@ -8,7 +8,6 @@ const CLUSTERS = 500;
 const CIDRS_EACH = 4;
 const RUNS = 5;
 const CHANGES = 10;
-const SIGNAL = new AbortController().signal;
 
 /** Cluster n with four /24s of 20.0.0.0/6; `shift` makes its last one another. */
 function remote(n: number, shift = 0): KubeObject {
@@ -52,7 +51,7 @@ const PARTS = ['first', 'change', 'idle'] as const;
 type Costs = Record<(typeof PARTS)[number], Cost>;
 
 /** Programming of a node from nothing, one changed cluster, and a look that finds nothing to do. */
-async function measure(spaces: Namespaces, short: string, k: number): Promise<Costs> {
+async function measure(spaces: Namespaces, short: string, k: number, signal: AbortSignal): Promise<Costs> {
   spaces.add(short);
   spaces.ip(
     short,
@@ -67,7 +66,7 @@ async function measure(spaces: Namespaces, short: string, k: number): Promise<Co
   );
   const all = Array.from({ length: CLUSTERS }, (_, n) => remote(n));
   const at: Stage = stage(spaces.runner(short), k);
-  const reconcile = (): Promise<unknown> => at.daemon.reconcile(SIGNAL);
+  const reconcile = (): Promise<unknown> => at.daemon.reconcile(signal);
   at.endpoints.set([EAST_GATEWAY, ...all]);
   const first = await cost(1, reconcile);
   const change = await cost(CHANGES, reconcile, (n) => {
@@ -100,7 +99,7 @@ function rows(role: string, samples: readonly Costs[]): readonly Measurement[] {
 /** The route agent with 500 remote clusters of four CIDRs each, on the kernel of this machine. */
 export const routes: Benchmark = {
   name: 'routes',
-  run: async () => {
+  run: async (signal) => {
     const results: Measurement[] = [];
     for (const [role, k] of [
       ['worker', 2],
@@ -108,9 +107,10 @@ export const routes: Benchmark = {
     ] as const) {
       const samples: Costs[] = [];
       for (let run = 0; run < RUNS; run += 1) {
+        signal.throwIfAborted();
         const spaces = new Namespaces();
         try {
-          samples.push(await measure(spaces, 'n', k));
+          samples.push(await measure(spaces, 'n', k, signal));
         } finally {
           spaces.remove();
         }

@@ -18,7 +18,7 @@ function cpuMs(args: readonly string[]): number {
 /** CPU time of `subctl --help` and `subctl version` beyond that of an empty node process, interleaved runs. */
 export const startup: Benchmark = {
   name: 'startup',
-  run: async () => {
+  run: async (signal) => {
     const commands = {
       empty: ['-e', '0'],
       help: ['dist/subctl.mjs', '--help'],
@@ -26,6 +26,7 @@ export const startup: Benchmark = {
     } as const;
     const samples: Record<keyof typeof commands, number[]> = { empty: [], help: [], version: [] };
     for (let run = 0; run < RUNS; run += 1) {
+      signal.throwIfAborted();
       for (const name of Object.keys(commands) as (keyof typeof commands)[]) samples[name].push(cpuMs(commands[name]));
     }
     const base = median(samples.empty);

@@ -94,7 +94,6 @@ function requestSettings(
       ...bodyHeaders,
     },
     timeout: options.requestTimeoutMs ?? 30_000,
-    ...(call.signal === undefined ? {} : { signal: call.signal }),
   };
 }
 
@@ -129,8 +128,14 @@ function send(
     const start = options.server.startsWith('https:') ? httpsRequest : httpRequest;
     const request = start(settings, (response) => {
       if (call.stream === true) request.setTimeout(0);
+      response.once('end', whole);
       resolve(response);
     });
+    // Not node's own `signal`: a caller that aborts once it has its answer would take the kept-alive connection away.
+    const abort = (): void => void request.destroy(call.signal === undefined ? undefined : reasonOf(call.signal));
+    const whole = (): void => call.signal?.removeEventListener('abort', abort);
+    call.signal?.addEventListener('abort', abort);
+    request.once('close', whole);
     request.on('timeout', () => request.destroy(timeoutError(settings.timeout)));
     request.on('error', (error: Error) => {
       if (call.signal?.aborted === true) reject(reasonOf(call.signal));

@@ -15,6 +15,7 @@ import {
 } from '../../src/kube/errors.ts';
 import { createHttpsClient, type HttpsClientOptions } from '../../src/kube/httpsclient.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
+import { withAbort } from '../../src/runtime/abort.ts';
 import { json, startServer, status, until, type SeenRequest, type TestServer } from './server.ts';
 import type { ServerResponse } from 'node:http';
 
@@ -76,6 +77,14 @@ describe('requests', () => {
   test('hundred requests use one connection', async () => {
     const { server, client } = await serve((_request, response) => json(response, 200, pod('a')));
     for (let index = 0; index < 100; index += 1) await client.get(RESOURCES.pods, 'a');
+    expect(server.connections()).toBe(1);
+  });
+
+  test('a signal that is aborted after the answer leaves the connection to the next request', async () => {
+    const { server, client } = await serve((_request, response) => json(response, 200, pod('a')));
+    for (let index = 0; index < 20; index += 1) {
+      await withAbort(undefined, ({ signal }) => client.request('GET', '/', undefined, signal));
+    }
     expect(server.connections()).toBe(1);
   });
 
