@@ -22,7 +22,11 @@ export class TestSandbox {
       SUBCTL_SANDBOX_DIR: path.join(this.root, 'state'),
       NO_COLOR: '1',
     };
-    return spawn(path.resolve('bin/subctl'), [...args], { cwd: this.root, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    return spawn(path.resolve('bin/subctl'), [...args, ...controlPlaneOf(args)], {
+      cwd: this.root,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
   }
 
   run(...args: readonly string[]): Promise<Finished> {
@@ -61,6 +65,13 @@ export class TestSandbox {
     await this.run('sandbox', 'down', '--name', this.name);
     rmSync(this.root, { recursive: true, force: true });
   }
+}
+
+/** With KUBEBUILDER_ASSETS=DIR every sandbox of the tests runs the kube-apiserver and etcd in DIR. */
+function controlPlaneOf(args: readonly string[]): readonly string[] {
+  const assets = process.env['KUBEBUILDER_ASSETS'];
+  const starts = args[0] === 'demo' || (args[0] === 'sandbox' && args[1] === 'up');
+  return starts && assets !== undefined && assets !== '' ? ['--control-plane', assets] : [];
 }
 
 export function finished(child: ChildProcess): Promise<Finished> {
