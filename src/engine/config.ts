@@ -38,6 +38,7 @@ export interface EngineConfig {
   readonly natEnabled: boolean;
   readonly preferredServer: boolean;
   readonly tunnelPort: number;
+  readonly ipsec: { readonly forceEncaps: boolean; readonly debug: boolean };
   /** Standard base64 of the secret's bytes; '' for a driver that needs none. */
   readonly psk: string;
   /** ipv4:ADDRESS, lb:SERVICE, dns:NAME, or an address; several separated by commas. */
@@ -85,6 +86,10 @@ function build(read: ConfigReader, env: Environment, readBytes: ReadBytes): Engi
     natEnabled: read.boolean('SUBMARINER_NATENABLED', { default: false }),
     preferredServer: read.boolean('CE_IPSEC_PREFERREDSERVER', { default: false }),
     tunnelPort: read.integer('CE_IPSEC_NATTPORT', { default: TUNNEL_PORT, min: 1, max: 65_535 }),
+    ipsec: {
+      forceEncaps: read.boolean('CE_IPSEC_FORCEENCAPS', { default: false }),
+      debug: read.boolean('CE_IPSEC_DEBUG', { default: false }),
+    },
     psk: presharedKey(read, readBytes, cableDriver === 'vxlan' || uninstall),
     publicIp: read.optional('SUBMARINER_PUBLICIP'),
     interfaceName: read.optional('SUBMARINER_INTERFACE'),

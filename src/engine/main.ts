@@ -82,11 +82,12 @@ function publicIpSources(client: KubeClient, namespace: string): PublicIpSources
 }
 
 function driverDependencies(
-  config: Pick<EngineConfig, 'stateDir' | 'psk'>,
+  config: Pick<EngineConfig, 'stateDir' | 'psk'> & Partial<Pick<EngineConfig, 'ipsec'>>,
   at: DriverPlace,
   { runner, logger }: { readonly runner: CommandRunner; readonly logger: Logger },
 ): DriverDependencies {
-  return { runner, logger, stateDir: config.stateDir, psk: config.psk, ...at };
+  const { stateDir, psk, ipsec } = config;
+  return { runner, logger, stateDir, psk, ...(ipsec === undefined ? {} : { ipsec }), ...at };
 }
 
 function createElection(

@@ -10,6 +10,8 @@ export interface CharonSettings {
   readonly retransmitTimeoutSeconds: number;
   /** Retransmissions before the peer counts as dead. */
   readonly retransmitTries: number;
+  /** Log what is decided and exchanged, never secrets. */
+  readonly debug: boolean;
 }
 
 /** Packets of charon itself carry this mark in userland mode, so that they never enter the tunnel they make. */
@@ -35,7 +37,7 @@ function espPlugins(esp: CharonSettings['esp']): readonly string[] {
  * one port, and charon's other port is left to chance. 16 threads are the least: kernel-libipsec keeps nine busy.
  */
 export function renderCharonConf(settings: CharonSettings): string {
-  const { esp, viciSocket, logFile, udpPort, retransmitTimeoutSeconds, retransmitTries } = settings;
+  const { esp, viciSocket, logFile, udpPort, retransmitTimeoutSeconds, retransmitTries, debug } = settings;
   const libipsec = esp === 'userland' ? 'kernel-libipsec ' : '';
   const netlinkMark = esp === 'userland' ? [`      fwmark = !${OWN_MARK}`] : [];
   const lines = [
@@ -64,7 +66,7 @@ export function renderCharonConf(settings: CharonSettings): string {
     '  filelog {',
     '    submariner {',
     `      path = ${logFile}`,
-    '      default = 1',
+    `      default = ${debug ? 2 : 1}`,
     '      append = no',
     '      ike_name = yes',
     '      flush_line = yes',
@@ -74,4 +76,10 @@ export function renderCharonConf(settings: CharonSettings): string {
     '}',
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** Whether a charon set up in one way can be told to go on in the other: they differ in how much is logged. */
+export function onlyLogsDiffer(a: string, b: string): boolean {
+  const rest = (conf: string): string => conf.replace(/^ +default = \d+$/m, '');
+  return a !== b && rest(a) === rest(b);
 }

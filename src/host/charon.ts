@@ -2,7 +2,7 @@ import { accessSync, constants, mkdirSync, readFileSync, rmSync, writeFileSync }
 import path from 'node:path';
 import { ExpectedError, messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { CHARON_TABLE, OWN_MARK, renderCharonConf } from './charon-conf.ts';
+import { CHARON_TABLE, OWN_MARK, onlyLogsDiffer, renderCharonConf } from './charon-conf.ts';
 import { lastTroubles } from './charon-trouble.ts';
 import type { CommandRunner } from './command.ts';
 import { daemonOutput, findDaemon, readTail, startDaemon, stopDaemon, waitFor } from './daemon.ts';
@@ -26,6 +26,7 @@ export interface CharonDependencies {
   readonly udpPort: number;
   readonly retransmitTimeoutSeconds: number;
   readonly retransmitTries: number;
+  readonly debug: boolean;
   readonly namespace?: string;
 }
 
@@ -137,7 +138,7 @@ export class Charon {
   }
 
   async #conf(): Promise<string> {
-    const { udpPort, retransmitTimeoutSeconds, retransmitTries } = this.#dependencies;
+    const { udpPort, retransmitTimeoutSeconds, retransmitTries, debug } = this.#dependencies;
     const { kernel } = await this.esp();
     return renderCharonConf({
       esp: kernel ? 'kernel' : 'userland',
@@ -146,11 +147,14 @@ export class Charon {
       udpPort,
       retransmitTimeoutSeconds,
       retransmitTries,
+      debug,
     });
   }
 
   async #adopt(conf: string, signal: AbortSignal | undefined): Promise<ViciClient | undefined> {
-    if (readText(this.#file('strongswan.conf')) !== conf) return undefined;
+    const former = readText(this.#file('strongswan.conf'));
+    const talkative = former !== undefined && onlyLogsDiffer(former, conf);
+    if (former !== conf && !talkative) return undefined;
     const connected = async (): Promise<boolean> => {
       try {
         await this.#connect();
@@ -160,7 +164,13 @@ export class Charon {
       }
     };
     await waitFor(connected, ADOPT_MS, signal);
+    if (talkative) await this.#reload(conf);
     return this.#client;
+  }
+
+  async #reload(conf: string): Promise<void> {
+    writeFileSync(this.#file('strongswan.conf'), conf, { mode: 0o600 });
+    await this.#client?.command('reload-settings', {});
   }
 
   async #connect(): Promise<ViciClient> {

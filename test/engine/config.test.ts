@@ -40,6 +40,12 @@ function mistakes(run: () => unknown): string {
 }
 
 describe('configuration', () => {
+  test('how IPsec is done', () => {
+    const { ipsec } = read({ CE_IPSEC_FORCEENCAPS: 'true', CE_IPSEC_DEBUG: 'true' });
+    expect(ipsec).toEqual({ forceEncaps: true, debug: true });
+    expect(mistakes(() => read({ CE_IPSEC_FORCEENCAPS: 'perhaps' }))).toContain('CE_IPSEC_FORCEENCAPS');
+  });
+
   test('what join sets, with upstream defaults', () => {
     expect(read()).toEqual({
       uninstall: false,
@@ -54,6 +60,7 @@ describe('configuration', () => {
       natEnabled: false,
       preferredServer: false,
       tunnelPort: 4500,
+      ipsec: { forceEncaps: false, debug: false },
       psk: PSK.toString('base64'),
       publicIp: undefined,
       interfaceName: undefined,

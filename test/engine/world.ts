@@ -192,6 +192,7 @@ export function engineConfig(cluster: FakeCluster, node: FakeNode, over: Partial
     natEnabled: false,
     preferredServer: false,
     tunnelPort: 4500,
+    ipsec: { forceEncaps: false, debug: false },
     psk: '',
     publicIp: undefined,
     interfaceName: undefined,

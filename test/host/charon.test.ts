@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { renderCharonConf } from '../../src/host/charon-conf.ts';
+import { onlyLogsDiffer, renderCharonConf } from '../../src/host/charon-conf.ts';
 import { lastTroubles } from '../../src/host/charon-trouble.ts';
 import { startProblem } from '../../src/host/charon.ts';
 import { CommandError, type CommandRunner } from '../../src/host/command.ts';
@@ -24,6 +24,7 @@ describe('strongswan.conf', () => {
     udpPort: 4501,
     retransmitTimeoutSeconds: 1.25,
     retransmitTries: 3,
+    debug: false,
   };
 
   test('userland: kernel-libipsec before kernel-netlink, its packets marked, 16 threads', () => {
@@ -41,6 +42,16 @@ describe('strongswan.conf', () => {
     expect(text).toContain('routing_table = 0');
     expect(text).toContain('install_routes = no');
   });
+});
+
+test('how much is logged changes without a new charon, anything else needs one', () => {
+  const settings = { viciSocket: '/s', logFile: '/l', udpPort: 4500, retransmitTimeoutSeconds: 1, retransmitTries: 3 };
+  const quiet = renderCharonConf({ ...settings, esp: 'kernel', debug: false });
+  const talkative = renderCharonConf({ ...settings, esp: 'kernel', debug: true });
+  expect(talkative).toContain('      default = 2\n');
+  expect(onlyLogsDiffer(quiet, talkative)).toBe(true);
+  expect(onlyLogsDiffer(quiet, quiet)).toBe(false);
+  expect(onlyLogsDiffer(quiet, renderCharonConf({ ...settings, esp: 'userland', debug: true }))).toBe(false);
 });
 
 test.each([

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { createDriver } from '../../src/engine/drivers/index.ts';
@@ -113,6 +114,15 @@ test('a new process adopts charon and disturbs nothing; another cluster comes an
   expect(sasOfB).toContain('submariner-cable-c2-198-18-0-2-1-1');
   expect(sasOfB).not.toContain('submariner-cable-c3');
   expect(sas).toContain(sasOfB);
+
+  const log = (): string => readFileSync(`${folderOf(a!)}/charon.log`, 'utf8');
+  expect(log()).not.toContain('vici client');
+  const talkative = createDriver('libreswan', { ...a!.dependencies, ipsec: { forceEncaps: true, debug: true } });
+  await talkative.start(forever);
+  await talkative.sync(await bed.desired(a!, drivers, [b!]), forever);
+  expect(findDaemon(folderOf(a!))).toEqual(charon);
+  expect(await spis(a!)).toBe(sasOfB);
+  await until('charon says more', async () => log().includes('vici client'));
   const pings = await stopPings();
   expect(pings.answered).toBeGreaterThanOrEqual(pings.sent - 1);
 

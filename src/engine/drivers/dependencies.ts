@@ -15,6 +15,8 @@ export interface DriverDependencies {
   readonly psk: string;
   /** Seconds without a packet after which IPsec asks whether the peer is alive; default 5. */
   readonly dpdDelaySeconds?: number;
+  /** ESP in UDP also without NAT, and a charon that logs more; default neither. */
+  readonly ipsec?: { readonly forceEncaps: boolean; readonly debug: boolean };
   /** Network namespace (`ip netns`) daemons run in; for tests only, as of createRunner. */
   readonly namespace?: string;
 }

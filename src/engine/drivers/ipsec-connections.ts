@@ -21,6 +21,8 @@ export interface IpsecConnection {
   readonly localPort: number;
   readonly remotePort: number;
   readonly usingNat: boolean;
+  /** ESP goes in UDP also when the IKE peers see no NAT between them. */
+  readonly encap: boolean;
   readonly localId: string;
   readonly remoteId: string;
   /**
@@ -30,6 +32,9 @@ export interface IpsecConnection {
   readonly initiates: 'at once' | 'late' | 'never';
   readonly children: readonly IpsecChild[];
 }
+
+/** When ESP goes in UDP though the IKE peers see no NAT between them; `with NAT`: when NAT discovery has found one. */
+export type Encapsulation = 'always' | 'with NAT';
 
 export type IpsecMode = 'bidirectional' | 'server' | 'client';
 
@@ -74,7 +79,7 @@ function childOf({ name, localTs, remoteTs }: Pair): IpsecChild {
  * CIDRs (a libreswan peer has one connection a pair, which share an IKE SA). Server and client: one a pair, as the
  * identities `@<private address>-<i>-<j>` differ by pair.
  */
-export function ipsecConnections(cable: Cable): readonly IpsecConnection[] {
+export function ipsecConnections(cable: Cable, encapsulation: Encapsulation): readonly IpsecConnection[] {
   const pairs = pairsOf(cable);
   const mode = ipsecMode(cable);
   const common = {
@@ -83,6 +88,7 @@ export function ipsecConnections(cable: Cable): readonly IpsecConnection[] {
     localPort: cable.localUdpPort,
     remotePort: cable.remoteUdpPort,
     usingNat: cable.usingNat,
+    encap: encapsulation === 'always' || cable.usingNat,
   };
   if (mode === 'bidirectional') {
     if (pairs.length === 0) return [];
@@ -140,7 +146,7 @@ export function loadMessage(connection: IpsecConnection, dpdDelaySeconds: number
       remote_addrs: [connection.remoteAddress ?? '%any'],
       local_port: String(connection.localPort),
       ...(connection.remoteAddress === undefined ? {} : { remote_port: String(connection.remotePort) }),
-      encap: 'yes',
+      encap: connection.encap ? 'yes' : 'no',
       mobike: 'no',
       proposals: IKE_PROPOSALS,
       dpd_delay: `${dpdDelaySeconds}s`,

@@ -22,6 +22,8 @@ export interface ObservedChild {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly cipher: string;
+  /** Whether its packets go in UDP. */
+  readonly encap: boolean;
 }
 
 /** An IKE SA, as `list-sas` shows it. */
@@ -64,6 +66,7 @@ function parseChild(child: ViciSection): ObservedChild {
     bytesIn: Number(textAt(child, 'bytes-in')) || 0,
     bytesOut: Number(textAt(child, 'bytes-out')) || 0,
     cipher: [textAt(child, 'encr-alg'), textAt(child, 'encr-keysize')].join('-'),
+    encap: textAt(child, 'encap') === 'yes',
   };
 }
 

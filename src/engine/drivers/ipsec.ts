@@ -6,7 +6,7 @@ import { selfRoutingProblem, type Exit } from './cable-routes.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import type { CableDriver, DesiredCables, ObservedCable } from './driver.ts';
 import { runAll } from './failures.ts';
-import { ipsecConnections, loadMessage } from './ipsec-connections.ts';
+import { ipsecConnections, loadMessage, type Encapsulation } from './ipsec-connections.ts';
 import { desiredIpsecNetwork, type EspPlace } from './ipsec-network.ts';
 import { observedCables, parseConnections, parseSas } from './ipsec-observation.ts';
 import { planIpsec, type IpsecPlan } from './ipsec-plan.ts';
@@ -43,6 +43,7 @@ export class IpsecDriver implements CableDriver {
     this.#charon = new Charon({
       ...dependencies,
       folder: charonFolder(dependencies.stateDir),
+      debug: dependencies.ipsec?.debug === true,
       retransmitTimeoutSeconds: Math.max(0.5, this.#dpdDelaySeconds / 4),
       retransmitTries: 3,
     });
@@ -131,10 +132,18 @@ export class IpsecDriver implements CableDriver {
     return { place: 'kernel', firstHops };
   }
 
+  /** Userland ESP knows no other way than in UDP. */
+  async #encapsulation(): Promise<Encapsulation> {
+    const { kernel } = await this.#charon.esp();
+    return !kernel || this.#dependencies.ipsec?.forceEncaps === true ? 'always' : 'with NAT';
+  }
+
   async #syncTunnels(client: ViciClient, desired: DesiredCables): Promise<void> {
     await client.command('load-shared', { id: 'submariner', type: 'IKE', data: this.#dependencies.psk, owners: [] });
     const { loaded, sas } = await observeCharon(client);
-    const plan = planIpsec(desired.cables.flatMap(ipsecConnections), loaded, sas, this.#dpdDelaySeconds);
+    const encapsulation = await this.#encapsulation();
+    const wanted = desired.cables.flatMap((cable) => ipsecConnections(cable, encapsulation));
+    const plan = planIpsec(wanted, loaded, sas, this.#dpdDelaySeconds);
     const due = this.#dueChildren(plan);
     await runAll([
       ...plan.unload.map((name) => () => tell(client, 'unload-conn', { name })),

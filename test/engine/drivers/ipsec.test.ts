@@ -38,7 +38,15 @@ class Model {
 
   initiate(connection: IpsecConnection, child: IpsecConnection['children'][number]): void {
     const state = 'INSTALLED';
-    const more = { ...child, id: this.#next(), state, bytesIn: 1, bytesOut: 2, cipher: 'AES_GCM_16-256' };
+    const more = {
+      ...child,
+      id: this.#next(),
+      state,
+      bytesIn: 1,
+      bytesOut: 2,
+      cipher: 'AES_GCM_16-256',
+      encap: connection.encap,
+    };
     const ike = this.sas.find((item) => item.connection === connection.name);
     if (ike === undefined) {
       this.sas.push({
@@ -76,7 +84,7 @@ class Model {
 
 const NO_PLAN: IpsecPlan = { unload: [], load: [], terminateIke: [], terminateChild: [], initiate: [] };
 const wantedOf = (...cables: readonly ReturnType<typeof cableTo>[]): readonly IpsecConnection[] =>
-  cables.flatMap(ipsecConnections);
+  cables.flatMap((cable) => ipsecConnections(cable, 'always'));
 
 describe('connections of a cable', () => {
   test('bidirectional: private addresses as identities, a child a pair', () => {
@@ -164,7 +172,29 @@ describe('connections of a cable', () => {
   });
 });
 
+test.each([
+  ['always', false, 'yes'],
+  ['always', true, 'yes'],
+  ['with NAT', false, 'no'],
+  ['with NAT', true, 'yes'],
+] as const)('UDP encapsulation %s, NAT %p: %s', (encapsulation, usingNat, encap) => {
+  const [connection] = ipsecConnections(cableTo(2, { usingNat }), encapsulation);
+  expect(loadMessage(connection!, DPD)[connection!.name]).toMatchObject({ encap });
+});
+
 describe('plan', () => {
+  test('SAs without the encapsulation that is forced by now are made anew, not the other way round', () => {
+    const model = new Model();
+    const plain = ipsecConnections(cableTo(2), 'with NAT');
+    const forced = ipsecConnections(cableTo(2), 'always');
+    model.execute(model.plan(plain));
+    const plan = model.plan(forced);
+    expect([plan.load.length, plan.terminateIke.length, plan.initiate.length]).toEqual([1, 1, 4]);
+    model.execute(plan);
+    expect(model.plan(forced)).toEqual(NO_PLAN);
+    expect(model.plan(plain)).toEqual(NO_PLAN);
+  });
+
   test('makes everything once, then nothing', () => {
     const model = new Model();
     const wanted = wantedOf(cableTo(2), cableTo(3));
