@@ -7,10 +7,15 @@ import { buildProgram } from './commands/program.ts';
 import { createPrompter } from './commands/prompt.ts';
 import type { Sink } from './commands/terminal.ts';
 import { systemClock } from './runtime/clock.ts';
+import { Interruption } from './runtime/interrupt.ts';
 
-/** The starter of subctl: runs one command line and sets the exit code (0 done, 1 operator can act, 2 wrong usage, 70 our bug). */
+/**
+ * The starter of subctl: runs one command line and sets the exit code (0 done, 1 operator can act, 2 wrong usage, 70 our
+ * bug, 130 or 143 interrupted by SIGINT or SIGTERM).
+ */
 export async function main(args: readonly string[] = process.argv.slice(2)): Promise<void> {
-  const context = createContext();
+  const interruption = new Interruption(process);
+  const context = createContext(interruption);
   try {
     const program = buildProgram(context);
     await program.parseAsync([...normaliseBooleans(program, args)], { from: 'user' });
@@ -18,10 +23,12 @@ export async function main(args: readonly string[] = process.argv.slice(2)): Pro
     const { text, exitCode } = describeFailure(error, context.version);
     if (text !== '') context.terminal.stderr.write(text);
     process.exitCode = exitCode;
+  } finally {
+    process.exitCode = interruption.exitCode ?? process.exitCode;
   }
 }
 
-function createContext(): CommandContext {
+function createContext(interruption: Interruption): CommandContext {
   return {
     terminal: {
       stdout: sinkOf(process.stdout),
@@ -34,7 +41,7 @@ function createContext(): CommandContext {
     version: productVersion(),
     templatesDir: fileURLToPath(new URL('../templates', import.meta.url)),
     clock: systemClock,
-    interrupted: interruptSignal(),
+    interrupted: interruption.signal,
     access: async (flags, context) => (await import('./commands/kubeaccess.ts')).createKubeAccess(flags, context),
     prompter: createPrompter(),
   };
@@ -59,24 +66,6 @@ async function readStdin(): Promise<string> {
   let text = '';
   for await (const chunk of process.stdin) text += String(chunk);
   return text;
-}
-
-/** At the first call installs handlers that abort the signal at the first SIGINT or SIGTERM and end the process at the second. */
-function interruptSignal(): () => AbortSignal {
-  let installed: AbortSignal | undefined;
-  return () => (installed ??= installHandlers());
-}
-
-function installHandlers(): AbortSignal {
-  const controller = new AbortController();
-  const onSignal = (code: number) => (): void => {
-    if (controller.signal.aborted) process.exit(code);
-    process.exitCode = code;
-    controller.abort();
-  };
-  process.on('SIGINT', onSignal(130));
-  process.on('SIGTERM', onSignal(143));
-  return controller.signal;
 }
 
 /** The version that the build put in, else the one of package.json next to the sources. */
