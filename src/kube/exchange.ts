@@ -127,6 +127,7 @@ function send(
   return new Promise((resolve, reject) => {
     const start = options.server.startsWith('https:') ? httpsRequest : httpRequest;
     const request = start(settings, (response) => {
+      clearTimeout(timer);
       if (call.stream === true) request.setTimeout(0);
       response.once('end', whole);
       resolve(response);
@@ -136,7 +137,11 @@ function send(
     const whole = (): void => call.signal?.removeEventListener('abort', abort);
     call.signal?.addEventListener('abort', abort);
     request.once('close', whole);
-    request.on('timeout', () => request.destroy(timeoutError(settings.timeout)));
+    const giveUp = (): void => void request.destroy(timeoutError(settings.timeout));
+    // Node's own timeout starts with the TLS session, which a stopped server behind a proxy never makes.
+    const timer = (settings.timeout ?? 0) > 0 ? setTimeout(giveUp, settings.timeout) : undefined;
+    request.once('close', () => clearTimeout(timer));
+    request.on('timeout', giveUp);
     request.on('error', (error: Error) => {
       if (call.signal?.aborted === true) reject(reasonOf(call.signal));
       else if (request.reusedSocket && isReset(error)) reject(new StaleConnectionError(error, attempt));

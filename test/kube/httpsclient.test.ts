@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { KubeClient, KubeObject, WatchEvent } from '../../src/kube/client.ts';
@@ -364,6 +365,31 @@ describe('watch', () => {
     const error = await failure(collect(client.watch(RESOURCES.pods, {})));
     expect(error).toBeInstanceOf(KubeConnectionError);
     expect(error.message).toContain(server.url);
+  });
+
+  test('a server behind a proxy that accepts and says nothing is given up after the request timeout', async () => {
+    const sockets: Duplex[] = [];
+    const proxy = createHttpServer().on('connect', (_request, socket) => {
+      sockets.push(socket);
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    const { port } = proxy.address() as AddressInfo;
+    const client = createHttpsClient({
+      server: 'https://192.0.2.1:6443',
+      proxyUrl: `http://127.0.0.1:${port}`,
+      requestTimeoutMs: 50,
+    });
+    try {
+      const error = await failure(client.list(RESOURCES.pods));
+      expect(error).toMatchObject({ code: 'ETIMEDOUT' });
+      expect(error.message).toContain('no answer in time');
+      expect(sockets).toHaveLength(1);
+    } finally {
+      client.close();
+      for (const socket of sockets) socket.destroy();
+      proxy.close();
+    }
   });
 
   test('a refused watch is an API error', async () => {
