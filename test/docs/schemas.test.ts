@@ -1,0 +1,205 @@
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import type { KubeObject } from '../../src/kube/client.ts';
+import { KubeConnectionError } from '../../src/kube/errors.ts';
+import { RESOURCES } from '../../src/kube/resources.ts';
+import type { Fault } from '../../src/sandbox/fabric/faults.ts';
+import type { ClusterStatus, NodeStatus, SandboxStatus } from '../../src/sandbox/lifecycle/status.ts';
+import { endpointSpec, Harness, node, withControllers } from '../commands/harness.ts';
+import { FakeKube } from '../fakes/kube.ts';
+import { page } from './pages.ts';
+
+const NAMESPACE = 'submariner-operator';
+const GUIDE = page('docs/scripting.md').text;
+const RTT = { last: '1ms', min: '1ms', average: '1.5ms', max: '2ms', stdDev: '0.1ms' };
+
+/** One row of a schema. */
+interface Field {
+  readonly path: string;
+  readonly types: readonly string[];
+  readonly optional: boolean;
+}
+
+/** The rows of the schema below a heading of scripting.md; empty when there is none. */
+function schema(heading: string): readonly Field[] {
+  const [, after = ''] = GUIDE.split(`\n### ${heading}\n`);
+  const [section = ''] = after.split(/\n#/);
+  return [...section.matchAll(/^\| `(?<path>[\w.]+)` \| (?<type>[^|]+) \| ?(?<meaning>[^|]*)\|$/gm)].map(
+    ({ groups: { path = '', type = '', meaning = '' } = {} }) => ({
+      path,
+      types: type.trim().split(' or '),
+      optional: meaning.trim().startsWith('optional'),
+    }),
+  );
+}
+
+function typeOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (!Array.isArray(value)) return typeof value;
+  return typeof value[0] === 'object' ? 'list of objects' : 'list of strings';
+}
+
+/** Whether the table says nothing of what is inside an object. */
+function isOpaque(path: string, fields: readonly Field[]): boolean {
+  return !fields.some((field) => field.path.startsWith(`${path}.`));
+}
+
+/** `path: type` of everything in a value that the table has to tell. */
+function typesIn(value: unknown, fields: readonly Field[], prefix = ''): readonly string[] {
+  if (Array.isArray(value)) return value.flatMap((item: unknown) => typesIn(item, fields, prefix));
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]: readonly [string, unknown]) => {
+    const path = prefix === '' ? key : `${prefix}.${key}`;
+    return [`${path}: ${typeOf(inner)}`, ...(isOpaque(path, fields) ? [] : typesIn(inner, fields, path))];
+  });
+}
+
+/** What is wrong with a value, one line each. An empty list fits every list. */
+function differences(value: unknown, fields: readonly Field[]): readonly string[] {
+  const found = new Set(typesIn(value, fields));
+  const paths = new Set([...found].map((line) => line.split(': ')[0] ?? ''));
+  const unknown = [...found].filter((line) => {
+    const [path = '', type = ''] = line.split(': ');
+    const types = fields.find((field) => field.path === path)?.types ?? [];
+    return !types.includes(type) && !(type === 'list of strings' && types.some((one) => one.startsWith('list')));
+  });
+  const missing = fields.filter(({ path, optional }) => !optional && !paths.has(path));
+  return [...unknown.map((line) => `not in the table: ${line}`), ...missing.map(({ path }) => `not printed: ${path}`)];
+}
+
+/** Two clusters: east is the broker, both have joined and are connected. */
+function clusters(): { readonly east: FakeKube; readonly west: FakeKube } {
+  const east = withControllers(new FakeKube([], 'https://east:6443'), 'uid-east');
+  const west = withControllers(new FakeKube([], 'https://west:6443'), 'uid-west');
+  east.seed(RESOURCES.nodes, node('east-1', { 'kubernetes.io/arch': 'amd64' }));
+  west.seed(RESOURCES.nodes, node('west-1'));
+  return { east, west };
+}
+
+function seedStatus(kube: FakeKube): void {
+  const at = (name: string): KubeObject['metadata'] => ({ name, namespace: NAMESPACE });
+  const spec = {
+    cluster_id: 'west',
+    cluster_cidr: ['10.131.0.0/16'],
+    service_cidr: ['100.67.0.0/16'],
+    global_cidr: [],
+  };
+  kube.seed(RESOURCES.clusters, { metadata: at('west'), spec } as KubeObject);
+  const endpoint = endpointSpec('west', '10.0.0.2');
+  const connection = { status: 'connected', statusMessage: '', endpoint, usingIP: '10.0.0.2', latencyRTT: RTT };
+  kube.seed(RESOURCES.gateways, {
+    metadata: at('east-1'),
+    status: {
+      version: '9.8.7',
+      haStatus: 'active',
+      statusFailure: '',
+      localEndpoint: { ...endpointSpec('east', '10.0.0.1'), backend_config: { 'udp-port': '4500' } },
+      connections: [connection, { ...connection, latencyRTT: undefined }],
+    },
+  } as KubeObject);
+}
+
+const printed = new Map<string, unknown>();
+
+beforeAll(async () => {
+  const { east, west } = clusters();
+  const harness = new Harness({ east, west });
+  const json = async (...args: readonly string[]): Promise<unknown> => {
+    const { stdout, stderr, exitCode } = await harness.run(...args, '-o', 'json');
+    expect(exitCode === 0 ? '' : stderr).toBe('');
+    return JSON.parse(stdout);
+  };
+  printed.set('version', await json('version'));
+  printed.set('deploy-broker', await json('deploy-broker', '--context', 'east'));
+  const cidrs = ['--clustercidr', '10.130.0.0/16', '--servicecidr', '100.66.0.0/16'];
+  printed.set('join', await json('join', 'broker-info.subm', '--context', 'east', ...cidrs));
+  east.drop(RESOURCES.gateways, 'n1', NAMESPACE);
+  seedStatus(east);
+  const views = ['brokers', 'clusters', 'connections', 'endpoints', 'gateways', 'networks', 'versions', 'all'];
+  for (const view of views) printed.set(`show ${view}`, await json('show', view, '--context', 'east'));
+});
+
+const VIEWS = ['connections', 'endpoints', 'gateways', 'networks', 'clusters', 'brokers', 'versions'];
+
+describe('the schemas in scripting.md', () => {
+  test.each(VIEWS)('show %s: fields and types are those printed', (view) => {
+    const { items, problems, ...rest } = printed.get(`show ${view}`) as Readonly<Record<string, readonly object[]>>;
+    expect(rest).toEqual({});
+    expect(problems).toEqual([]);
+    expect(items!.length).toBeGreaterThan(0);
+    expect(differences(items, schema(`show ${view}`))).toEqual([]);
+  });
+
+  test.each(['show all', 'version', 'join', 'deploy-broker'])('%s', (command) => {
+    expect(differences(printed.get(command), schema(command))).toEqual([]);
+  });
+
+  test('clusters that could not be looked at stand in problems', async () => {
+    const { east } = clusters();
+    const attempt = { server: 'https://east:6443', method: 'GET', path: '/' };
+    east.onCall = () => {
+      throw new KubeConnectionError(new Error('gone'), attempt);
+    };
+    const harness = new Harness({ east });
+    const { stdout, exitCode } = await harness.run('show', 'connections', '--context', 'east', '-o', 'json');
+    expect(exitCode).toBe(1);
+    const answer = JSON.parse(stdout) as { readonly problems: readonly object[] };
+    expect(answer).toEqual({ items: [], problems: [expect.any(Object)] });
+    const [, told = ''] = /^\| `problems` \|[^|]*\| clusters that could not be looked at: (.*?)\./m.exec(GUIDE) ?? [];
+    expect(
+      Object.keys(answer.problems[0]!)
+        .map((key) => `\`${key}\``)
+        .join(', '),
+    ).toBe(told);
+  });
+
+  test('sandbox status', () => {
+    const nodeStatus: Required<NodeStatus> = {
+      name: 'east-1',
+      address: '172.31.0.11',
+      podCidr: '10.130.1.0/24',
+      gateway: true,
+      state: 'running',
+      ready: 'True',
+    };
+    const cluster: Required<ClusterStatus> = {
+      name: 'east',
+      server: 'https://198.18.0.11:6443',
+      podCidr: '10.130.0.0/16',
+      serviceCidr: '100.66.0.0/16',
+      problem: 'away',
+      nodes: [nodeStatus],
+      pods: { total: 4, ready: 4 },
+    };
+    const faults: readonly Fault[] = [
+      { kind: 'blackhole', target: 'east-1', direction: 'both' },
+      { kind: 'loss', target: 'east-1', percent: 5 },
+      { kind: 'partition', a: 'east', b: 'west' },
+    ];
+    const status: Required<SandboxStatus> = {
+      name: 'demo',
+      createdAt: '2026-01-01T00:00:00Z',
+      directory: '/d',
+      kubeconfig: '/d/kubeconfig',
+      proxy: 'http://127.0.0.1:1',
+      controlPlane: 'embedded',
+      faults,
+      clusters: [cluster],
+    };
+    expect(differences(status, schema('sandbox status'))).toEqual([]);
+    const words = new Set(faults.flatMap((fault) => [fault.kind, ...Object.keys(fault)]));
+    for (const word of words) expect(GUIDE).toContain(`\`${word}\``);
+  });
+
+  test('a field that is missing, invented, or of another type would be found', () => {
+    const fields: readonly Field[] = [
+      { path: 'a', types: ['string'], optional: false },
+      { path: 'b', types: ['number'], optional: false },
+      { path: 'c', types: ['string'], optional: true },
+    ];
+    expect(differences([{ a: 1, d: [] }], fields)).toEqual([
+      'not in the table: a: number',
+      'not in the table: d: list of strings',
+      'not printed: b',
+    ]);
+  });
+});
