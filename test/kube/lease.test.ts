@@ -8,7 +8,7 @@ import { createStore } from '../../src/kube/store.ts';
 import { silentLogger } from '../../src/runtime/logger.ts';
 import { FakeClock, settle } from '../fakes/clock.ts';
 import { FakeKube, type FakeCall } from '../fakes/kube.ts';
-import { KubeConnectionError } from '../../src/kube/errors.ts';
+import { gone, linkTo } from '../fakes/link.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -22,16 +22,6 @@ interface Candidate {
 }
 
 const place = { namespace: 'ns', name: 'lock' };
-const gone = new KubeConnectionError(Object.assign(new Error('gone'), { code: 'ETIMEDOUT' }), {
-  server: 's',
-  method: 'GET',
-  path: '/',
-});
-
-async function* refusedWatch(): AsyncGenerator<never> {
-  yield await Promise.reject(gone);
-}
-
 /** A candidate with a link of its own to the shared API server; `cut` makes its requests fail. */
 function candidate(
   kube: FakeKube,
@@ -41,19 +31,7 @@ function candidate(
   isCut = () => false,
 ): Candidate {
   const stop = new AbortController();
-  const link = new Proxy(kube, {
-    get: (target, key) => {
-      const value = Reflect.get(target, key, target) as unknown;
-      if (typeof value !== 'function') return value;
-      return (...args: unknown[]): unknown => {
-        if (!isCut()) return (value as (...all: unknown[]) => unknown).apply(target, args);
-        if (key === 'watch') return refusedWatch();
-        return (async () => {
-          throw gone;
-        })();
-      };
-    },
-  });
+  const link = linkTo(kube, isCut);
   const store = createStore<Lease>(link, RESOURCES.leases, { namespace: 'ns', logger: silentLogger, clock });
   const elector = createLeaseElector({
     client: link,
