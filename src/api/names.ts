@@ -36,3 +36,6 @@ export function cableName(clusterId: string, privateIp: string): string {
 export function endpointName(clusterId: string, cable: string): string {
   return validName(`${clusterId}-${cable}`);
 }
+
+/** Annotation of a Gateway that says what its cable driver is, e.g. whether ESP is in the kernel. */
+export const CABLE_DRIVER_ANNOTATION = 'gateway.submariner.io/cable-driver';

@@ -1,4 +1,4 @@
-import { validName } from '../api/names.ts';
+import { CABLE_DRIVER_ANNOTATION, validName } from '../api/names.ts';
 import type { Connection, ConnectionStatus, EndpointSpec, Gateway } from '../api/types.ts';
 import type { Remote, Remotes } from './cables.ts';
 import type { ObservedCable } from './drivers/driver.ts';
@@ -7,8 +7,6 @@ import type { Decision } from './natdiscovery/discovery.ts';
 
 /** Annotation of a Gateway with the time it was last written, in Unix seconds (upstream's). */
 export const UPDATE_TIMESTAMP = 'update-timestamp';
-/** Annotation of a Gateway that says what its cable driver is, e.g. whether ESP is in the kernel. */
-const DRIVER_DESCRIPTION = 'gateway.submariner.io/cable-driver';
 
 /** All that a Gateway object is made of. */
 export interface StatusInputs {
@@ -36,7 +34,7 @@ export function desiredGateway(inputs: StatusInputs): Gateway {
     metadata: {
       name: validName(nodeName),
       namespace,
-      ...(driverDescription === undefined ? {} : { annotations: { [DRIVER_DESCRIPTION]: driverDescription } }),
+      ...(driverDescription === undefined ? {} : { annotations: { [CABLE_DRIVER_ANNOTATION]: driverDescription } }),
     },
     status: {
       version,

@@ -57,7 +57,10 @@ function joined(shape: Shape): FakeKube {
     ...(latencyRTT === undefined ? {} : { latencyRTT }),
   };
   kube.seed(RESOURCES.gateways, {
-    metadata: metadata(`${id}-1`),
+    metadata: {
+      ...metadata(`${id}-1`),
+      annotations: { 'gateway.submariner.io/cable-driver': 'IPsec, kernel ESP' },
+    },
     status: {
       version: '0.1.0',
       haStatus: 'active',
@@ -89,6 +92,16 @@ test('show connections prints upstream’s table for each cluster', async () => 
       '',
       '',
     ].join('\n'),
+  );
+});
+
+test('show gateways -o wide and -o json say what implements the cable driver', async () => {
+  const harness = new Harness({ east: east() });
+  const { stdout } = await harness.run('show', 'gateways', '-o', 'wide');
+  expect(stdout).toMatch(/CABLE DRIVER +IMPLEMENTATION/);
+  expect(stdout).toMatch(/libreswan +IPsec, kernel ESP/);
+  expect((await harness.run('show', 'gateways', '-o', 'json')).stdout).toContain(
+    '"implementation": "IPsec, kernel ESP"',
   );
 });
 

@@ -1,3 +1,4 @@
+import { CABLE_DRIVER_ANNOTATION } from '../../api/names.ts';
 import type { Gateway } from '../../api/types.ts';
 import type { Column } from '../output.ts';
 import { readGateways } from './connections.ts';
@@ -16,6 +17,8 @@ interface GatewayItem {
   readonly privateIP: string;
   readonly publicIP: string;
   readonly cableDriver: string;
+  /** What carries the packets, e.g. "WireGuard, kernel"; empty when the gateway does not say. */
+  readonly implementation: string;
   /** What the driver publishes about itself, e.g. ports and keys. */
   readonly cableConfig: Readonly<Record<string, string>>;
 }
@@ -36,6 +39,7 @@ function gatewayItem(cluster: string, { metadata, status }: Gateway): GatewayIte
     privateIP: status.localEndpoint.private_ip,
     publicIP: status.localEndpoint.public_ip,
     cableDriver: status.localEndpoint.backend,
+    implementation: metadata.annotations?.[CABLE_DRIVER_ANNOTATION] ?? '',
     cableConfig: status.localEndpoint.backend_config ?? {},
   };
 }
@@ -55,6 +59,7 @@ const COLUMNS: readonly Column<GatewayItem>[] = [
   { header: 'PRIVATE IP', value: ({ privateIP }) => privateIP, wideOnly: true },
   { header: 'PUBLIC IP', value: ({ publicIP }) => publicIP, wideOnly: true },
   { header: 'CABLE DRIVER', value: ({ cableDriver }) => cableDriver, wideOnly: true },
+  { header: 'IMPLEMENTATION', value: ({ implementation }) => implementation, wideOnly: true },
   {
     header: 'CABLE CONFIG',
     value: ({ cableConfig }) => Object.entries(cableConfig).map(([key, value]) => `${key}=${value}`),
