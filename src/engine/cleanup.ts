@@ -1,5 +1,6 @@
-import { CLUSTER_ID_LABEL, validName } from '../api/names.ts';
+import { CLUSTER_ID_LABEL, GATEWAY_LABEL, validName } from '../api/names.ts';
 import type { KubeClient, KubeObject, ResourceType } from '../kube/client.ts';
+import type { Node } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { describeFailure } from '../host/command.ts';
@@ -17,6 +18,22 @@ export async function cleanUpNode(drivers: readonly CableDriver[], logger: Logge
   }
   if (failures.length > 0) throw new Error(`not everything could be removed: ${failures.join('; ')}`);
   logger.info('everything of the gateway engine was removed from this node');
+}
+
+/** Whether a node goes on being a gateway: false only when the API server says that it is gone or has no gateway label. */
+export async function staysGateway(
+  client: KubeClient,
+  nodeName: string,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    const node = await client.find<Node>(RESOURCES.nodes, nodeName, { signal });
+    return node?.metadata.labels?.[GATEWAY_LABEL] === 'true';
+  } catch (error) {
+    logger.warn('cannot tell whether this node stays a gateway; all stays as it is', { error });
+    return true;
+  }
 }
 
 interface Owned extends KubeObject {

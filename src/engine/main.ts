@@ -21,7 +21,7 @@ import { systemClock } from '../runtime/clock.ts';
 import { UsageError, messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { runDaemon, type Environment } from '../runtime/process.ts';
-import { cleanUpBrokerObjects, cleanUpLocalObjects, cleanUpNode } from './cleanup.ts';
+import { cleanUpBrokerObjects, cleanUpLocalObjects, cleanUpNode, staysGateway } from './cleanup.ts';
 import { readEngineConfig, type EngineConfig } from './config.ts';
 import type { EngineStores } from './context.ts';
 import type { CableDriver } from './drivers/driver.ts';
@@ -34,6 +34,8 @@ import { DecisionMemory } from './natdiscovery/memory.ts';
 import type { PublicIpSources } from './publicip.ts';
 
 const DEFAULT_STATE_DIR = '/var/lib/submariner';
+/** How long a stopping engine waits for the answer whether its node stays a gateway. */
+const STAYS_MS = 2000;
 const DRIVER_NAMES = ['libreswan', 'wireguard', 'vxlan'] as const;
 type DriverName = (typeof DRIVER_NAMES)[number];
 
@@ -162,13 +164,7 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
 /** What stands on the node goes first; objects are removed as far as the environment says where they are. */
 async function removeEverything(env: Environment, logger: Logger): Promise<void> {
   const stateDir = env['SUBMARINER_STATE_DIR'] || DEFAULT_STATE_DIR;
-  const runner = createRunner({ logger });
-  const at = { privateIp: '', udpPort: TUNNEL_PORT };
-  const dependencies = driverDependencies({ stateDir, psk: '' }, at, { runner, logger });
-  await cleanUpNode(
-    DRIVER_NAMES.map((name) => createDriver(name, dependencies)),
-    logger,
-  );
+  await cleanUpDrivers(stateDir, logger);
   try {
     const config = readEngineConfig({ ...env, SUBMARINER_UNINSTALL: 'true' });
     const client = inClusterClient(env);
@@ -182,6 +178,23 @@ async function removeEverything(env: Environment, logger: Logger): Promise<void>
   }
 }
 
+async function cleanUpDrivers(stateDir: string, logger: Logger): Promise<void> {
+  const runner = createRunner({ logger });
+  const at = { privateIp: '', udpPort: TUNNEL_PORT };
+  const dependencies = driverDependencies({ stateDir, psk: '' }, at, { runner, logger });
+  await cleanUpNode(
+    DRIVER_NAMES.map((name) => createDriver(name, dependencies)),
+    logger,
+  );
+}
+
+/** Stopping leaves everything as it is, except on a node that is no gateway any more: its routes would lead nowhere. */
+async function stop({ nodeName, stateDir }: EngineConfig, client: KubeClient, logger: Logger): Promise<void> {
+  if (await staysGateway(client, nodeName, logger, AbortSignal.timeout(STAYS_MS))) return;
+  logger.info('this node is no gateway any more', { node: nodeName });
+  await cleanUpDrivers(stateDir, logger);
+}
+
 async function start(signal: AbortSignal, logger: Logger, env: Environment, args: readonly string[]): Promise<void> {
   if (args.includes('--cleanup') || env['SUBMARINER_UNINSTALL'] === 'true') {
     await removeEverything(env, logger);
@@ -190,7 +203,12 @@ async function start(signal: AbortSignal, logger: Logger, env: Environment, args
   const config = readEngineConfig(env);
   const client = inClusterClient(env);
   logger.info('gateway engine', { version: builtVersion(), cluster: config.clusterId, node: config.nodeName });
-  await serve(config, client, logger, signal).finally(() => client.close());
+  try {
+    await serve(config, client, logger, signal);
+  } finally {
+    if (signal.aborted) await stop(config, client, logger);
+    client.close();
+  }
 }
 
 /**

@@ -137,8 +137,12 @@ function send(
     const whole = (): void => call.signal?.removeEventListener('abort', abort);
     call.signal?.addEventListener('abort', abort);
     request.once('close', whole);
-    const giveUp = (): void => void request.destroy(timeoutError(settings.timeout));
-    // Node's own timeout starts with the TLS session, which a stopped server behind a proxy never makes.
+    const giveUp = (): void => {
+      const error = timeoutError(settings.timeout);
+      request.destroy(error);
+      reject(new KubeConnectionError(error, attempt));
+    };
+    // Node's own timeout starts with the TLS session, which a stopped server behind a proxy never makes; nor is there an error.
     const timer = (settings.timeout ?? 0) > 0 ? setTimeout(giveUp, settings.timeout) : undefined;
     request.once('close', () => clearTimeout(timer));
     request.on('timeout', giveUp);
