@@ -26,7 +26,11 @@ export async function main(args: readonly string[] = process.argv.slice(2)): Pro
   } finally {
     process.exitCode = interruption.exitCode ?? process.exitCode;
   }
+  // A connection that was given up may never close and would keep the process alive.
+  setTimeout(() => process.exit(), LINGER_MS).unref();
 }
+
+const LINGER_MS = 200;
 
 function createContext(interruption: Interruption): CommandContext {
   return {

@@ -34,7 +34,12 @@ export function renderTable<T>(columns: readonly Column<T>[], rows: readonly T[]
 function cellText(cell: Cell): string {
   if (cell === undefined) return '';
   if (typeof cell === 'boolean') return cell ? 'yes' : 'no';
-  return (typeof cell === 'string' || typeof cell === 'number' ? String(cell) : cell.join(', ')).replaceAll('\n', ' ');
+  return printable(typeof cell === 'string' || typeof cell === 'number' ? String(cell) : cell.join(', '));
+}
+
+/** The text on one line and without control characters: what others write into objects must not steer the terminal. */
+export function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}+/gu, ' ');
 }
 
 function cut(text: string, maxWidth: number | undefined): string {

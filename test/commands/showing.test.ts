@@ -174,6 +174,7 @@ test('show all -o yaml has a list for every view', async () => {
     'endpoints',
     'gateways',
     'networks',
+    'routeagents',
     'versions',
     'problems',
   ]);
@@ -306,4 +307,39 @@ test.each([
   ['q.io/a/gw@sha256:ab', 'q.io/a', 'sha256:ab'],
 ])('image %s', (image, repository, tag) => {
   expect(splitImage(image)).toEqual({ repository, tag });
+});
+
+test('what a node lacks, and what others write into objects, is shown without steering the terminal', async () => {
+  const east = joined({
+    id: 'east',
+    ip: '10.0.0.1',
+    remote: 'west',
+    remoteIp: '10.0.0.2',
+    status: 'error',
+    message: 'no\u001b[2Jtunnel',
+  });
+  const agent = (name: string, statusFailure: string): KubeObject =>
+    ({
+      metadata: { name, namespace: NAMESPACE },
+      status: {
+        version: '1',
+        statusFailure,
+        remoteEndpoints: [{ spec: endpointSpec('west', '10.0.0.2'), status: 'none', statusMessage: '' }],
+      },
+    }) as KubeObject;
+  east.seed(RESOURCES.routeAgents, agent('east-1', ''));
+  east.seed(RESOURCES.routeAgents, agent('east-2', 'nft list table: program nft not found'));
+  const harness = new Harness({ east });
+  const agents = await harness.run('show', 'routeagents');
+  expect(agents.stdout).toMatch(/east-1 +routes to 1 remote endpoints\n/);
+  expect(agents.stdout).toMatch(/east-2 +nft list table: program nft not found\n/);
+  const json = JSON.parse((await harness.run('show', 'routeagents', '-o', 'json')).stdout) as { items: object[] };
+  expect(json.items[1]).toMatchObject({
+    cluster: 'east',
+    node: 'east-2',
+    failure: 'nft list table: program nft not found',
+  });
+  const connections = await harness.run('show', 'connections');
+  expect(connections.stdout).toContain('west (west-gw): no [2Jtunnel');
+  expect(connections.stdout).not.toContain('\u001b');
 });

@@ -94,6 +94,7 @@ export function joinRights(): readonly Right[] {
     { verbs: ['list'], type: RESOURCES.pods, namespace },
     { verbs: [...WRITE, 'get'], type: RESOURCES.submariners, namespace },
     { verbs: ['list'], type: RESOURCES.gateways, namespace },
+    { verbs: ['list'], type: RESOURCES.routeAgents, namespace },
   ];
 }
 

@@ -11,6 +11,7 @@ import { printManifests, printResult, reportWritten } from '../report.ts';
 import { type Deadline, startDeadline } from '../waiting.ts';
 import { memberAccount } from './brokerview.ts';
 import { checkJoinFlags } from './checkflags.ts';
+import { readRouteAgents } from '../show/routeagents.ts';
 import { claimClusterId } from './claim.ts';
 import { submarinerStatus } from './configuration.ts';
 import { joinManifests, joinSecrets } from './manifests.ts';
@@ -108,6 +109,14 @@ async function untilWorking(run: CommandRun, plan: JoinPlan, deadline: Deadline)
     const { metadata } = await waitForGateway(client, deadline, step.update);
     step.done(`Gateway ${metadata.name} is active`);
   });
+  await warnAboutNodes(run, client);
+}
+
+/** The pods run, but a node may lack a program or a feature of the kernel: its route agent says so. */
+async function warnAboutNodes({ reporter }: CommandRun, client: KubeClient): Promise<void> {
+  for (const { metadata, status } of await readRouteAgents(client)) {
+    if (status.statusFailure !== '') reporter.warn(`node ${metadata.name ?? ''}: ${status.statusFailure}`);
+  }
 }
 
 function facts({ settings, gatewayNodes }: JoinPlan): Readonly<Record<string, unknown>> {

@@ -1,7 +1,8 @@
 import { OPERATOR_NAMESPACE } from '../../api/names.ts';
 import type { Connection, Gateway } from '../../api/types.ts';
 import { RESOURCES } from '../../kube/resources.ts';
-import type { Column } from '../output.ts';
+import { type Column, printable } from '../output.ts';
+import { silence } from './freshness.ts';
 import { shown, type ShownCluster, type View } from './view.ts';
 
 /** One connection of a cluster's active gateway, as -o json prints it. */
@@ -23,8 +24,13 @@ export interface ConnectionItem {
 }
 
 /** The connections in a Gateway object. */
-function connectionItems(clusterId: string, { status }: Gateway): readonly ConnectionItem[] {
-  return status.connections.map((connection) => connectionItem(clusterId, status.localEndpoint.hostname, connection));
+function connectionItems({ clusterId, nowMs }: ShownCluster, gateway: Gateway): readonly ConnectionItem[] {
+  const { localEndpoint, connections } = gateway.status;
+  const silent = silence(gateway, nowMs);
+  return connections.map((connection) => {
+    const item = connectionItem(clusterId, localEndpoint.hostname, connection);
+    return silent === undefined ? item : { ...item, status: 'error', message: silent, rtt: null };
+  });
 }
 
 function connectionItem(cluster: string, gateway: string, connection: Connection): ConnectionItem {
@@ -75,13 +81,13 @@ export async function readConnections(cluster: ShownCluster): Promise<readonly C
   const gateways = await readGateways(cluster);
   return gateways
     .filter(({ status }) => status.haStatus === 'active')
-    .flatMap((gateway) => connectionItems(cluster.clusterId, gateway));
+    .flatMap((gateway) => connectionItems(cluster, gateway));
 }
 
 /** Why a connection is not connected, as its gateway says. */
 function describeTrouble({ remoteCluster, remoteGateway, status, message }: ConnectionItem): string | undefined {
   if (status === 'connected' || message === '') return undefined;
-  return `${remoteCluster} (${remoteGateway}): ${message}`;
+  return printable(`${remoteCluster} (${remoteGateway}): ${message}`);
 }
 
 /** `subctl show connections`. */

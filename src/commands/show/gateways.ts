@@ -2,6 +2,7 @@ import { CABLE_DRIVER_ANNOTATION } from '../../api/names.ts';
 import type { Gateway } from '../../api/types.ts';
 import type { Column } from '../output.ts';
 import { readGateways } from './connections.ts';
+import { silence } from './freshness.ts';
 import { shown, type View } from './view.ts';
 
 /** A gateway node, as -o json prints it. */
@@ -24,17 +25,19 @@ interface GatewayItem {
 }
 
 /** The row of a Gateway object. */
-function gatewayItem(cluster: string, { metadata, status }: Gateway): GatewayItem {
+function gatewayItem(cluster: string, gateway: Gateway, nowMs: number): GatewayItem {
+  const { metadata, status } = gateway;
+  const failure = silence(gateway, nowMs) ?? status.statusFailure;
   const connected = status.connections.filter((connection) => connection.status === 'connected').length;
   const total = status.connections.length;
   return {
     cluster,
     node: metadata.name ?? status.localEndpoint.hostname,
     haStatus: status.haStatus,
-    summary: status.statusFailure === '' ? summarise(connected, total) : status.statusFailure,
+    summary: failure === '' ? summarise(connected, total) : failure,
     connections: total,
     connected,
-    failure: status.statusFailure,
+    failure,
     version: status.version,
     privateIP: status.localEndpoint.private_ip,
     publicIP: status.localEndpoint.public_ip,
@@ -76,7 +79,7 @@ export const gatewaysView: View = {
   emptyIsFailure: false,
   read: async (cluster) =>
     shown(
-      (await readGateways(cluster)).map((gateway) => gatewayItem(cluster.clusterId, gateway)),
+      (await readGateways(cluster)).map((gateway) => gatewayItem(cluster.clusterId, gateway, cluster.nowMs)),
       COLUMNS,
       ({ node }) => `gateway.submariner.io/${node}`,
     ),

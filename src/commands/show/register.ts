@@ -10,6 +10,7 @@ const SUBCOMMANDS: readonly (readonly [string, string, readonly Example[]])[] = 
   ['networks', 'pod and Service CIDRs and where they are known from', [example('networks', '')]],
   ['clusters', 'clusters of the set and their networks', [example('clusters', ' --contexts east,west')]],
   ['brokers', 'brokers and their settings', [example('brokers', '')]],
+  ['routeagents', 'nodes and what is wrong with their routes', [example('routeagents', '')]],
   ['versions', 'versions of the deployed components', [example('versions', '')]],
   ['all', 'all of it', [example('all', ' -o yaml')]],
 ];

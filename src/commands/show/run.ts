@@ -8,6 +8,7 @@ import { endpointsView } from './endpoints.ts';
 import { gatewaysView } from './gateways.ts';
 import { type LoopResult, overClusters, type Problem } from './loop.ts';
 import { networksView } from './networks.ts';
+import { routeAgentsView } from './routeagents.ts';
 import { versionsView } from './versions.ts';
 import type { Shown, ShownCluster, View } from './view.ts';
 
@@ -19,6 +20,7 @@ const VIEWS: readonly View[] = [
   endpointsView,
   gatewaysView,
   networksView,
+  routeAgentsView,
   versionsView,
 ];
 

@@ -8,6 +8,8 @@ export interface ShownCluster extends ClusterAccess {
   readonly submariner: Submariner | undefined;
   /** ID in the ClusterSet, else the name in the kubeconfig. */
   readonly clusterId: string;
+  /** When the look began, in milliseconds since the epoch. */
+  readonly nowMs: number;
 }
 
 /** What a view found in one cluster, ready to be printed in any format. */

@@ -2,6 +2,7 @@ import type { CommandRun } from '../context.ts';
 import { startDeadline, waitFor } from '../waiting.ts';
 import { readClusters } from './clusters.ts';
 import { type ConnectionItem, readConnections, readGateways } from './connections.ts';
+import { silence } from './freshness.ts';
 import { type LoopResult, overClusters } from './loop.ts';
 import type { ShownCluster } from './view.ts';
 
@@ -63,7 +64,9 @@ async function readReport(cluster: ShownCluster): Promise<ConnectionReport | und
     known: known.map((item) => item.clusterId).filter((id) => id !== clusterId),
     connections,
     probed: connectionHealthCheck?.enabled !== false,
-    failures: gateways.map(({ status }) => status.statusFailure).filter((text) => text !== ''),
+    failures: gateways
+      .map((gateway) => silence(gateway, cluster.nowMs) ?? gateway.status.statusFailure)
+      .filter((text) => text !== ''),
   };
 }
 
