@@ -9,6 +9,8 @@ export const BROKER_SECRET = 'submariner-broker-secret';
 export const PSK_SECRET = 'submariner-ipsec-psk';
 export const SUBMARINER_NAME = 'submariner';
 export const BROKER_NAME = 'submariner-broker';
+/** Annotation of a Gateway with the time it was last written, in Unix seconds. */
+export const UPDATE_TIMESTAMP = 'update-timestamp';
 export const FIELD_MANAGER = 'subctl';
 /** Prefix of node labels and annotations that configure a gateway (udp-port, public-ip …); the annotation wins. */
 export const GATEWAY_CONFIG_PREFIX = 'gateway.submariner.io/';

@@ -1,11 +1,11 @@
-import { validName } from '../api/names.ts';
+import { UPDATE_TIMESTAMP, validName } from '../api/names.ts';
 import type { Gateway } from '../api/types.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { isConflict } from '../kube/errors.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { UPDATE_TIMESTAMP, sameGateway } from './status.ts';
+import { sameGateway } from './status.ts';
 
 /** Field manager of everything the engine writes. */
 const ENGINE_MANAGER = 'submariner-gateway';

@@ -5,9 +5,6 @@ import type { ObservedCable } from './drivers/driver.ts';
 import type { ProbeReport } from './healthcheck.ts';
 import type { Decision } from './natdiscovery/discovery.ts';
 
-/** Annotation of a Gateway with the time it was last written, in Unix seconds (upstream's). */
-export const UPDATE_TIMESTAMP = 'update-timestamp';
-
 /** All that a Gateway object is made of. */
 export interface StatusInputs {
   readonly nodeName: string;

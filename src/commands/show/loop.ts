@@ -68,5 +68,10 @@ async function connect(run: CommandRun, name: string): Promise<ShownCluster> {
   const submariner = await target.client.find<Submariner>(RESOURCES.submariners, SUBMARINER_NAME, {
     namespace: OPERATOR_NAMESPACE,
   });
-  return { ...target, submariner, clusterId: submariner?.spec.clusterID ?? target.cluster, nowMs: run.context.clock.now() };
+  return {
+    ...target,
+    submariner,
+    clusterId: submariner?.spec.clusterID ?? target.cluster,
+    nowMs: run.context.clock.now(),
+  };
 }
