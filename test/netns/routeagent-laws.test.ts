@@ -138,7 +138,7 @@ describe('drift', () => {
   test.each([
     ['nft flush ruleset', /\+ nft table/],
     ['nft flush chain inet submariner-routeagent source', /~ nft table/],
-    ['nft insert rule inet submariner-routeagent forward drop', /~ nft table/],
+    ['nft insert rule inet submariner-routeagent segments drop', /~ nft table/],
     ["nft add table inet submariner-routeagent '{ flags dormant; }'", /~ nft table/],
     [
       'nft delete element inet submariner-routeagent remote { 10.131.0.0/16 }',

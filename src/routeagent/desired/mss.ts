@@ -7,10 +7,12 @@ const MANGLE = -150;
 /** TCP between clusters announces segments that fit the path (or the configured size), in both directions. */
 export function desiredMssClamp(inputs: Inputs): NftChain {
   const size = inputs.mssBytes === undefined ? 'rt mtu' : String(inputs.mssBytes);
-  const clamp = `tcp flags & (syn | rst) == syn tcp option maxseg size set ${size}`;
+  // Every forwarded packet comes by here, few of them are a SYN: that is looked at first.
+  const syn = 'tcp flags & (syn | rst) == syn';
+  const clamp = `tcp option maxseg size set ${size}`;
   return {
     name: 'segments',
     hook: { type: 'filter', hook: 'postrouting', priority: MANGLE },
-    rules: [`ip saddr @local ip daddr @remote ${clamp}`, `ip saddr @remote ip daddr @local ${clamp}`],
+    rules: [`${syn} ip saddr @local ip daddr @remote ${clamp}`, `${syn} ip saddr @remote ip daddr @local ${clamp}`],
   };
 }
