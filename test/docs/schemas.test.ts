@@ -96,6 +96,11 @@ function seedStatus(kube: FakeKube): void {
       connections: [connection, { ...connection, latencyRTT: undefined }],
     },
   } as KubeObject);
+  const remoteEndpoints = [{ spec: endpoint, status: 'connected', statusMessage: '' }];
+  kube.seed(RESOURCES.routeAgents, {
+    metadata: at('east-2'),
+    status: { version: '9.8.7', statusFailure: '', remoteEndpoints },
+  } as KubeObject);
 }
 
 const printed = new Map<string, unknown>();
@@ -114,11 +119,21 @@ beforeAll(async () => {
   printed.set('join', await json('join', 'broker-info.subm', '--context', 'east', ...cidrs));
   east.drop(RESOURCES.gateways, 'n1', NAMESPACE);
   seedStatus(east);
-  const views = ['brokers', 'clusters', 'connections', 'endpoints', 'gateways', 'networks', 'versions', 'all'];
+  const views = [
+    'brokers',
+    'clusters',
+    'connections',
+    'endpoints',
+    'gateways',
+    'networks',
+    'routeagents',
+    'versions',
+    'all',
+  ];
   for (const view of views) printed.set(`show ${view}`, await json('show', view, '--context', 'east'));
 });
 
-const VIEWS = ['connections', 'endpoints', 'gateways', 'networks', 'clusters', 'brokers', 'versions'];
+const VIEWS = ['connections', 'endpoints', 'gateways', 'networks', 'routeagents', 'clusters', 'brokers', 'versions'];
 
 describe('the schemas in scripting.md', () => {
   test.each(VIEWS)('show %s: fields and types are those printed', (view) => {
