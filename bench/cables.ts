@@ -4,7 +4,7 @@ import { inside, run } from './command.ts';
 import { type Benchmark, type Measurement, median } from './report.ts';
 import { type BenchSandbox, type Driver, DRIVERS, podNamespaces, withSandbox } from './sandbox.ts';
 
-const ROUNDS = 12;
+const ROUNDS = 15;
 const STREAM_SECONDS = 2;
 const PINGS = 100;
 const LINKS: Readonly<Record<Driver, string>> = { ipsec: 'ipsec0', wireguard: 'submariner', vxlan: 'vxlan-tunnel' };

@@ -3,7 +3,7 @@ import { pause, run } from './command.ts';
 import { type Benchmark, type Measurement, median } from './report.ts';
 import { type BenchSandbox, type Driver, DRIVERS, withSandbox } from './sandbox.ts';
 
-const SETTLE_MS = 60_000;
+const SETTLE_MS = 45_000;
 const WATCH_MS = 60_000;
 const MIB = 1024;
 

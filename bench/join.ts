@@ -2,7 +2,7 @@ import { seconds } from './command.ts';
 import { type Benchmark, type Measurement, median } from './report.ts';
 import { type Driver, DRIVERS, withSandbox } from './sandbox.ts';
 
-const RUNS = 5;
+const RUNS = 3;
 
 interface Times {
   /** From the start of the second `join` until both clusters are connected and probes come back. */

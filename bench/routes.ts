@@ -1,7 +1,11 @@
 import { readFileSync } from 'node:fs';
+import { createRunner } from '../src/host/command.ts';
 import type { KubeObject } from '../src/kube/client.ts';
+import { DAEMON_FLAGS } from '../src/sandbox/images.ts';
+import { silentLogger } from '../src/runtime/logger.ts';
 import { EAST_GATEWAY, endpoint, stage, type Stage } from '../test/routeagent/stage.ts';
 import { Namespaces } from '../test/netns/namespaces.ts';
+import { inside, run } from './command.ts';
 import { type Benchmark, type Measurement, median } from './report.ts';
 
 const CLUSTERS = 500;
@@ -50,22 +54,11 @@ async function cost(
 const PARTS = ['first', 'change', 'idle'] as const;
 type Costs = Record<(typeof PARTS)[number], Cost>;
 
-/** Programming of a node from nothing, one changed cluster, and a look that finds nothing to do. */
-async function measure(spaces: Namespaces, short: string, k: number, signal: AbortSignal): Promise<Costs> {
-  spaces.add(short);
-  spaces.ip(
-    short,
-    `link add eth0 type veth peer name peer0
-     addr add 172.31.0.${10 + k}/24 dev eth0
-     link set eth0 up
-     link set peer0 up
-     link add cni0 type bridge
-     addr add 10.130.${k}.1/24 dev cni0
-     link set cni0 up
-     route add default via 172.31.0.1 dev eth0`,
-  );
+/** Programming of the node this process is in from nothing, one changed cluster, and a look that finds nothing to do. */
+async function measure(k: number): Promise<Costs> {
   const all = Array.from({ length: CLUSTERS }, (_, n) => remote(n));
-  const at: Stage = stage(spaces.runner(short), k);
+  const at: Stage = stage(createRunner({ logger: silentLogger }), k);
+  const { signal } = new AbortController();
   const reconcile = (): Promise<unknown> => at.daemon.reconcile(signal);
   at.endpoints.set([EAST_GATEWAY, ...all]);
   const first = await cost(1, reconcile);
@@ -73,6 +66,29 @@ async function measure(spaces: Namespaces, short: string, k: number, signal: Abo
     at.endpoints.set([EAST_GATEWAY, ...all.with(250, remote(250, 1 + (n % 2)))]);
   });
   return { first, change, idle: await cost(CHANGES, reconcile) };
+}
+
+/** `measure` in a process inside a new namespace, so that programs are run as the daemon runs them. */
+async function measureInside(k: number, signal: AbortSignal): Promise<Costs> {
+  const spaces = new Namespaces();
+  try {
+    spaces.add('n');
+    spaces.ip(
+      'n',
+      `link add eth0 type veth peer name peer0
+       addr add 172.31.0.${10 + k}/24 dev eth0
+       link set eth0 up
+       link set peer0 up
+       link add cni0 type bridge
+       addr add 10.130.${k}.1/24 dev cni0
+       link set cni0 up
+       route add default via 172.31.0.1 dev eth0`,
+    );
+    const self = [process.execPath, ...DAEMON_FLAGS, import.meta.filename, String(k)];
+    return JSON.parse(await run(inside(spaces.name('n'), ...self), { signal })) as Costs;
+  } finally {
+    spaces.remove();
+  }
 }
 
 const TARGETS: Partial<Record<keyof Costs, number>> = { first: 2000, change: 100 };
@@ -106,17 +122,11 @@ export const routes: Benchmark = {
       ['gateway', 1],
     ] as const) {
       const samples: Costs[] = [];
-      for (let run = 0; run < RUNS; run += 1) {
-        signal.throwIfAborted();
-        const spaces = new Namespaces();
-        try {
-          samples.push(await measure(spaces, 'n', k, signal));
-        } finally {
-          spaces.remove();
-        }
-      }
+      for (let turn = 0; turn < RUNS; turn += 1) samples.push(await measureInside(k, signal));
       results.push(...rows(role, samples));
     }
     return results;
   },
 };
+
+if (import.meta.main) process.stdout.write(JSON.stringify(await measure(Number(process.argv[2]))));
