@@ -52,6 +52,25 @@ test('deploy-broker and join work, and running them again changes nothing', asyn
   expect(again.stdout).toContain('unchanged');
 });
 
+test('a new pre-shared key makes new gateway pods, and only its fingerprint is in the manifest', async () => {
+  const { harness, east } = twoClusters();
+  const annotations = (): Readonly<Record<string, string>> | undefined => {
+    const gateways = east
+      .all<DaemonSet>(RESOURCES.daemonSets, NAMESPACE)
+      .find(({ metadata }) => /gateway/.test(metadata.name ?? ''));
+    return gateways?.spec.template.metadata?.annotations;
+  };
+  good(await harness.run('deploy-broker', '--context', 'east'));
+  good(await harness.run('join', 'broker-info.subm', ...EAST));
+  const before = annotations()?.['subctl.submariner.io/psk-sha256'];
+  expect(before).toMatch(/^[0-9a-f]{64}$/);
+  good(await harness.run('deploy-broker', '--context', 'east', '--new-ipsec-psk'));
+  // Nobody plays the DaemonSet controller for the changed template, so that join gives up waiting after it was applied.
+  await harness.run('join', 'broker-info.subm', ...EAST);
+  expect(annotations()?.['subctl.submariner.io/psk-sha256']).toMatch(/^[0-9a-f]{64}$/);
+  expect(annotations()?.['subctl.submariner.io/psk-sha256']).not.toBe(before);
+});
+
 test('join deploys what the flags say and records it', async () => {
   const { harness, west } = twoClusters();
   good(await harness.run('deploy-broker', '--context', 'east'));

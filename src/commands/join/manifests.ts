@@ -3,6 +3,7 @@ import type { KubeObject } from '../../kube/client.ts';
 import type { Secret } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { renderTemplates } from '../../kube/templates.ts';
+import { pskFingerprint } from '../pskfingerprint.ts';
 import type { Right } from '../rights.ts';
 import {
   cableDriverName,
@@ -17,7 +18,7 @@ import { chooseImages } from './images.ts';
 type ManifestValues = Readonly<Record<string, string | number | boolean>>;
 
 /** The values the templates need. */
-function manifestValues({ clusterId, networks, broker, options, version }: JoinSettings): ManifestValues {
+function manifestValues({ clusterId, networks, broker, options, version }: JoinSettings, psk: Buffer): ManifestValues {
   const images = chooseImages(options, version);
   return {
     clusterId,
@@ -46,12 +47,13 @@ function manifestValues({ clusterId, networks, broker, options, version }: JoinS
     gatewayImage: images.gateway,
     routeAgentImage: images.routeAgent,
     imagePullPolicy: images.pullPolicy,
+    pskFingerprint: pskFingerprint(psk),
   };
 }
 
-/** Everything applied in the joining cluster except the Secrets, which are not for anybody's eyes. */
-export function joinManifests(templatesDir: string, settings: JoinSettings): readonly KubeObject[] {
-  const values = manifestValues(settings);
+/** Everything applied in the joining cluster except the Secrets, which are not for anybody's eyes; of the key only its fingerprint. */
+export function joinManifests(templatesDir: string, settings: JoinSettings, psk: Buffer): readonly KubeObject[] {
+  const values = manifestValues(settings, psk);
   const [definitions, engine, routeAgent] = ['crds', 'engine', 'routeagent'].map((folder) =>
     renderTemplates(`${templatesDir}/${folder}`, values),
   );

@@ -28,7 +28,7 @@ export async function join(run: CommandRun, file: string, options: JoinOptions):
   checkJoinFlags(options);
   const info = await readBrokerInfoFile(path.resolve(context.cwd, file), context.clock.now());
   const plan = await prepareJoin(run, file, info, options);
-  const manifests = joinManifests(context.templatesDir, plan.settings);
+  const manifests = joinManifests(context.templatesDir, plan.settings, plan.psk);
   if (options.dryRun) {
     await printManifests(run, manifests);
     reporter.info('   left out: Secrets submariner-broker-secret and submariner-ipsec-psk, made by join itself');
