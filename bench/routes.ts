@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRunner } from '../src/host/command.ts';
 import type { KubeObject } from '../src/kube/client.ts';
-import { DAEMON_FLAGS } from '../src/sandbox/images.ts';
 import { silentLogger } from '../src/runtime/logger.ts';
 import { EAST_GATEWAY, endpoint, stage, type Stage } from '../test/routeagent/stage.ts';
 import { Namespaces } from '../test/netns/namespaces.ts';
@@ -84,7 +83,7 @@ async function measureInside(k: number, signal: AbortSignal): Promise<Costs> {
        link set cni0 up
        route add default via 172.31.0.1 dev eth0`,
     );
-    const self = [process.execPath, ...DAEMON_FLAGS, import.meta.filename, String(k)];
+    const self = [process.execPath, import.meta.filename, String(k)];
     return JSON.parse(await run(inside(spaces.name('n'), ...self), { signal })) as Costs;
   } finally {
     spaces.remove();
