@@ -6,7 +6,7 @@ import { selectContexts } from '../../src/commands/show/contexts.ts';
 import { missingConnections, type ConnectionReport } from '../../src/commands/show/wait.ts';
 import { splitImage } from '../../src/commands/show/versions.ts';
 import { FakeKube } from '../fakes/kube.ts';
-import { endpointSpec, Harness } from './harness.ts';
+import { endpointSpec, Harness, node } from './harness.ts';
 
 const NAMESPACE = 'submariner-operator';
 const RTT = { last: '1ms', min: '1ms', average: '1.5ms', max: '2ms', stdDev: '0.1ms' };
@@ -327,11 +327,14 @@ test('what a node lacks, and what others write into objects, is shown without st
         remoteEndpoints: [{ spec: endpointSpec('west', '10.0.0.2'), status: 'none', statusMessage: '' }],
       },
     }) as KubeObject;
+  for (const name of ['east-1', 'east-2']) east.seed(RESOURCES.nodes, node(name));
   east.seed(RESOURCES.routeAgents, agent('east-1', ''));
+  east.seed(RESOURCES.routeAgents, agent('east-3', ''));
   east.seed(RESOURCES.routeAgents, agent('east-2', 'nft list table: program nft not found'));
   const harness = new Harness({ east });
   const agents = await harness.run('show', 'routeagents');
   expect(agents.stdout).toMatch(/east-1 +routes to 1 remote endpoints\n/);
+  expect(agents.stdout).toMatch(/east-3 +the node is not ready/);
   expect(agents.stdout).toMatch(/east-2 +nft list table: program nft not found\n/);
   const json = JSON.parse((await harness.run('show', 'routeagents', '-o', 'json')).stdout) as { items: object[] };
   expect(json.items[1]).toMatchObject({

@@ -1,6 +1,7 @@
 import { OPERATOR_NAMESPACE } from '../../api/names.ts';
 import type { RouteAgent } from '../../api/types.ts';
 import type { KubeClient } from '../../kube/client.ts';
+import type { Node } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import type { Column } from '../output.ts';
 import { shown, type View } from './view.ts';
@@ -21,7 +22,19 @@ export async function readRouteAgents(client: KubeClient): Promise<readonly Rout
   return (await client.list<RouteAgent>(RESOURCES.routeAgents, { namespace: OPERATOR_NAMESPACE })).items;
 }
 
-function routeAgentItem(cluster: string, { metadata, status }: RouteAgent): RouteAgentItem {
+/** Nodes that are gone or silent: what their route agents said last is no longer known to be true. */
+async function readLostNodes(client: KubeClient, agents: readonly RouteAgent[]): Promise<ReadonlySet<string>> {
+  const { items } = await client.list<Node>(RESOURCES.nodes);
+  const ready = items.filter(
+    ({ status }) => status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'True',
+  );
+  const alive = new Set(ready.map(({ metadata }) => metadata.name));
+  return new Set(agents.map(({ metadata }) => metadata.name ?? '').filter((name) => !alive.has(name)));
+}
+
+function routeAgentItem(cluster: string, { metadata, status }: RouteAgent, lost: ReadonlySet<string>): RouteAgentItem {
+  const node = metadata.name ?? '';
+  const failure = lost.has(node) ? LOST : status.statusFailure;
   const remotes = status.remoteEndpoints.map((remote) => ({
     cluster: remote.spec.cluster_id,
     status: remote.status,
@@ -29,13 +42,15 @@ function routeAgentItem(cluster: string, { metadata, status }: RouteAgent): Rout
   }));
   return {
     cluster,
-    node: metadata.name ?? '',
-    summary: summarise(status.statusFailure, remotes),
-    failure: status.statusFailure,
+    node,
+    summary: summarise(failure, remotes),
+    failure,
     version: status.version,
     remotes,
   };
 }
+
+const LOST = 'the node is not ready, so the state of its routes is not known';
 
 function summarise(failure: string, remotes: RouteAgentItem['remotes']): string {
   if (failure !== '') return failure;
@@ -62,10 +77,13 @@ export const routeAgentsView: View = {
   joinedOnly: true,
   empty: 'no route agents found',
   emptyIsFailure: false,
-  read: async ({ client, clusterId }) =>
-    shown(
-      (await readRouteAgents(client)).map((agent) => routeAgentItem(clusterId, agent)),
+  read: async ({ client, clusterId }) => {
+    const agents = await readRouteAgents(client);
+    const lost = await readLostNodes(client, agents);
+    return shown(
+      agents.map((agent) => routeAgentItem(clusterId, agent, lost)),
       COLUMNS,
       ({ node }) => `routeagent.submariner.io/${node}`,
-    ),
+    );
+  },
 };
