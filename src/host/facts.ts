@@ -3,7 +3,7 @@ import { ExpectedError } from '../runtime/errors.ts';
 import { answerOf, readBatch } from './batch.ts';
 import type { CommandRunner } from './command.ts';
 import { MAIN_TABLE, parseLinks, parseRoutes, type ObservedLink } from './ip.ts';
-import { observeSysctls } from './sysctl.ts';
+import { NETCONF_QUESTION, parseNetconf } from './netconf.ts';
 
 /** A link with one of its addresses. */
 interface LinkAddress {
@@ -53,13 +53,7 @@ function filterKey(link: string): string {
 }
 
 /** Of these links those that drop packets whose source they would not answer over the same link (RFC 3704, strict). */
-async function strictOf(
-  runner: CommandRunner,
-  links: readonly string[],
-  signal?: AbortSignal,
-): Promise<readonly string[]> {
-  const keys = ['all', ...links].map(filterKey);
-  const values = new Map((await observeSysctls(runner, keys, signal)).map(({ key, value }) => [key, value]));
+function strictOf(links: readonly string[], values: ReadonlyMap<string, string>): readonly string[] {
   // The kernel takes the larger of the link's value and that of `all`.
   const effective = (link: string): string =>
     [values.get(filterKey('all')) ?? '0', values.get(filterKey(link)) ?? '0'].toSorted().at(-1) ?? '0';
@@ -76,13 +70,14 @@ export async function observeNode(
   const main = ['table', String(MAIN_TABLE)];
   const questions = [
     ['addr', 'show'],
+    NETCONF_QUESTION,
     ['route', 'show', 'default', ...main],
     ...podCidrs.map((cidr) => ['route', 'show', ...main, 'root', cidr]),
   ];
   const answers = (await readBatch(runner, questions, signal)).map((outcome, index) =>
     answerOf(outcome, (questions[index] ?? []).join(' ')),
   );
-  const [links = '', defaults = '', ...toPods] = answers;
+  const [links = '', netconf = '', defaults = '', ...toPods] = answers;
   const uplink = defaultLink(defaults);
   const all = parseLinks(links)
     .filter((link) => !ignoredLinks.includes(link.name))
@@ -100,6 +95,6 @@ export async function observeNode(
   }
   const cni = all.find(({ address }) => podCidrs.some((cidr) => cidrContains(cidr, address)));
   const carrying = [underlay.link, ...toPods.flatMap(podLinks).filter((link) => !ignoredLinks.includes(link))];
-  const strictLinks = await strictOf(runner, [...new Set(carrying)], signal);
+  const strictLinks = strictOf([...new Set(carrying)], parseNetconf(netconf));
   return { underlay, cni, strictLinks };
 }

@@ -16,6 +16,7 @@ import {
   parseRules,
   type ObservedLink,
 } from './ip.ts';
+import { NETCONF_QUESTION, parseNetconf } from './netconf.ts';
 import { observeTable } from './nft.ts';
 import { observeSysctls } from './sysctl.ts';
 
@@ -42,6 +43,8 @@ interface Observed {
   readonly routes: readonly RouteState[];
   readonly rules: readonly RuleState[];
   readonly neighbours: readonly NeighbourState[];
+  /** Sysctls of the node that came with the rest. */
+  readonly settings: ReadonlyMap<string, string>;
 }
 
 async function observeObjects(runner: CommandRunner, ownership: Ownership, signal?: AbortSignal): Promise<Observed> {
@@ -51,19 +54,20 @@ async function observeObjects(runner: CommandRunner, ownership: Ownership, signa
     const shared = table === MAIN_TABLE ? ['proto', String(protocol)] : [];
     return ['route', 'show', 'table', String(table), ...shared];
   });
-  const questions = [['rule', 'show'], ...ofLinks, ...ofTables];
+  const questions = [['rule', 'show'], NETCONF_QUESTION, ...ofLinks, ...ofTables];
   const outcomes = await readBatch(runner, questions, signal);
   const answer = (index: number, nothing?: RegExp): string =>
     answerOf(outcomes[index], (questions[index] ?? []).join(' '), nothing);
-  const links = names.flatMap((_, index) => parseLinks(answer(1 + index, /does not exist|cannot find device/i)));
+  const links = names.flatMap((_, index) => parseLinks(answer(2 + index, /does not exist|cannot find device/i)));
   const routes = tables.flatMap((table, index) =>
-    parseRoutes(table, answer(1 + names.length + index, /FIB table does not exist/)),
+    parseRoutes(table, answer(2 + names.length + index, /FIB table does not exist/)),
   );
   const ours = (rule: RuleState): boolean =>
     ownership.rulePriorities.includes(rule.priority) && tables.includes(rule.table);
   const vxlans = links.filter((link) => link.kind === 'vxlan');
   const neighbours = await Promise.all(vxlans.map((link) => observeFdb(runner, link.name, signal)));
-  return { links, routes, rules: parseRules(answer(0)).filter(ours), neighbours: neighbours.flat() };
+  const settings = parseNetconf(answer(1));
+  return { links, routes, rules: parseRules(answer(0)).filter(ours), neighbours: neighbours.flat(), settings };
 }
 
 /** What a caller wants to know beyond the owner's own objects. */
@@ -84,12 +88,13 @@ export async function observeNetwork(
   relevant: Relevant | Promise<Relevant>,
   signal?: AbortSignal,
 ): Promise<NetworkState> {
+  const objects = observeObjects(runner, ownership, signal);
   const readSysctls = async (): Promise<readonly SysctlState[]> => {
     const keys = (await relevant).sysctls.map((sysctl) => sysctl.key);
-    return observeSysctls(runner, keys, signal);
+    return observeSysctls(runner, keys, signal, (await objects).settings);
   };
   const [{ links, routes, rules, neighbours }, sysctls, ruleset] = await Promise.all([
-    observeObjects(runner, ownership, signal),
+    objects,
     readSysctls(),
     observeTable(runner, ownership.nftTable, signal),
   ]);

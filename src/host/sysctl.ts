@@ -13,20 +13,23 @@ async function readSysctls(runner: CommandRunner, keys: readonly string[], signa
   }
 }
 
-/** The values of these keys in their order; keys that are not there are left out. */
+function parseSysctls(stdout: string): readonly (readonly [string, string])[] {
+  return stdout.split('\n').flatMap((line) => {
+    const match = /^(\S+) =\s?(.*)$/.exec(line);
+    return match === null ? [] : [[match[1] ?? '', match[2] ?? ''] as const];
+  });
+}
+
+/** The values of these keys in their order; keys that are not there are left out. Asks only for those not in `known`. */
 export async function observeSysctls(
   runner: CommandRunner,
   keys: readonly string[],
   signal?: AbortSignal,
+  known: ReadonlyMap<string, string> = new Map(),
 ): Promise<readonly SysctlState[]> {
-  if (keys.length === 0) return [];
-  const stdout = await readSysctls(runner, keys, signal);
-  const values = new Map(
-    stdout.split('\n').flatMap((line) => {
-      const match = /^(\S+) =\s?(.*)$/.exec(line);
-      return match === null ? [] : [[match[1] ?? '', match[2] ?? ''] as const];
-    }),
-  );
+  const unknown = keys.filter((key) => !known.has(key));
+  const asked = unknown.length === 0 ? [] : parseSysctls(await readSysctls(runner, unknown, signal));
+  const values = new Map([...known, ...asked]);
   return keys.flatMap((key) => {
     const value = values.get(key);
     return value === undefined ? [] : [{ key, value }];

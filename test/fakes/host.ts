@@ -198,6 +198,7 @@ export class FakeHost implements CommandRunner {
     if (object === 'link') return this.#linkCommand(verb, rest);
     if (object === 'route') return this.#routeCommand(verb, rest);
     if (object === 'rule') return this.#ruleCommand(verb, rest);
+    if (object === 'netconf') return this.#netconf();
     throw new ToolError(`Object "${object}" is unknown, try "ip help".`, 1);
   }
 
@@ -205,6 +206,21 @@ export class FakeHost implements CommandRunner {
     if (words[0] === 'list') return this.nft.list(words.at(-1)!);
     this.nft.run(stdin);
     return '';
+  }
+
+  #netconf(): string {
+    const filters = ['off', 'strict', 'loose'];
+    const entry = (name: string, forwarding: string | undefined, filter: string | undefined): unknown => ({
+      family: 'inet',
+      interface: name,
+      forwarding: forwarding === '1',
+      rp_filter: filters[Number(filter)],
+    });
+    const own = [...this.#links].map(([name, { sysctls }]) =>
+      entry(name, sysctls.get('forwarding'), sysctls.get('rp_filter')),
+    );
+    const all = this.#sysctls.get('net.ipv4.conf.all.rp_filter');
+    return JSON.stringify([...own, entry('all', this.#sysctls.get('net.ipv4.ip_forward'), all)]);
   }
 
   #sysctlSlot(key: string): { get(): string; set(value: string): void } | undefined {
