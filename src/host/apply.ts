@@ -73,7 +73,8 @@ async function applyLink(runner: CommandRunner, step: Extract<PlanStep, { readon
       throw new ExpectedError(`link ${link.name} is not there; the program that makes it is not running`);
     await runner.run('ip', words);
   }
-  await runner.run('ip', ['link', 'set', 'dev', link.name, 'mtu', String(link.mtuBytes), link.up ? 'up' : 'down']);
+  const settings = [...(link.mac === undefined ? [] : ['address', link.mac]), 'mtu', String(link.mtuBytes)];
+  await runner.run('ip', ['link', 'set', 'dev', link.name, ...settings, link.up ? 'up' : 'down']);
 }
 
 async function applySingle(runner: CommandRunner, step: PlanStep): Promise<void> {

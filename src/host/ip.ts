@@ -14,6 +14,8 @@ export interface ObservedLink {
   readonly kind: string;
   readonly mtuBytes: number;
   readonly up: boolean;
+  /** Of Ethernet links. */
+  readonly mac?: string;
   /** IPv4 and IPv6 addresses with prefix length, link-local IPv6 left out. */
   readonly addresses: readonly string[];
   readonly vxlan?: NonNullable<LinkState['vxlan']>;
@@ -100,6 +102,7 @@ export function parseLinks(output: string): readonly ObservedLink[] {
         mtuBytes: integer(item, 'mtu') ?? 0,
         up: list(item, 'flags').includes('UP'),
         addresses: parseAddresses(item),
+        ...(/^(?:[\da-f]{2}:){5}[\da-f]{2}$/.test(text(item, 'address') ?? '') ? { mac: text(item, 'address') } : {}),
         ...(kind === 'vxlan' ? { vxlan: parseVxlan(object(info, 'info_data')) } : {}),
       } as ObservedLink,
     ];
@@ -111,8 +114,9 @@ const LINK_KINDS = ['vxlan', 'wireguard', 'dummy', 'tun'] as const;
 /** The link as the model has it; a kind the model does not know counts as `tun`, made by somebody's program. */
 export function linkState(link: ObservedLink): LinkState {
   const kind = LINK_KINDS.find((name) => name === link.kind) ?? 'tun';
-  const { name, mtuBytes, up, vxlan } = link;
-  return vxlan === undefined ? { name, kind, mtuBytes, up } : { name, kind, mtuBytes, up, vxlan };
+  const { name, mtuBytes, up, vxlan, mac } = link;
+  if (vxlan === undefined) return { name, kind, mtuBytes, up };
+  return { name, kind, mtuBytes, up, ...(mac === undefined ? {} : { mac }), vxlan };
 }
 
 /** The addresses of a link as the model has them. */
@@ -201,7 +205,8 @@ export function parseRules(output: string): readonly RuleState[] {
 /** Words of `ip link add` for a link that the kernel can make; undefined for one that a program makes (tun). */
 export function linkAddWords(link: LinkState): readonly string[] | undefined {
   if (link.kind === 'tun') return undefined;
-  const base = ['link', 'add', link.name, 'mtu', String(link.mtuBytes), 'type', link.kind];
+  const mac = words([['address', link.mac]]);
+  const base = ['link', 'add', link.name, ...mac, 'mtu', String(link.mtuBytes), 'type', link.kind];
   if (link.vxlan === undefined) return base;
   const { vni, udpPort, local, device, learning } = link.vxlan;
   const underlay = device === undefined ? [] : ['dev', device];

@@ -87,6 +87,12 @@ function needsRecreation(wanted: LinkState, observed: LinkState): boolean {
   );
 }
 
+/** Whether all that can be changed in place is as wanted. */
+function sameSettings(wanted: LinkState, observed: LinkState): boolean {
+  const sameMac = wanted.mac === undefined || wanted.mac === observed.mac;
+  return sameMac && observed.mtuBytes === wanted.mtuBytes && observed.up === wanted.up;
+}
+
 interface LinkDifference {
   readonly first: readonly PlanStep[];
   readonly last: readonly PlanStep[];
@@ -104,7 +110,7 @@ function diffLinks(wanted: readonly LinkState[], observed: readonly LinkState[])
   for (const link of wanted) {
     const old = seen.get(link.name);
     if (old !== undefined && !needsRecreation(link, old)) {
-      if (old.mtuBytes !== link.mtuBytes || old.up !== link.up) first.push({ action: 'setLink', link });
+      if (!sameSettings(link, old)) first.push({ action: 'setLink', link });
       continue;
     }
     emptied.add(link.name);

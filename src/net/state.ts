@@ -15,6 +15,8 @@ export interface LinkState {
   readonly kind: 'vxlan' | 'wireguard' | 'dummy' | 'tun';
   readonly mtuBytes: number;
   readonly up: boolean;
+  /** Lower case; when not wanted the kernel's choice stands. Observed of VXLAN links only. */
+  readonly mac?: string;
   readonly vxlan?: {
     readonly vni: number;
     readonly udpPort: number;

@@ -5,6 +5,7 @@ import { FakeNft, NftError } from './host-nft.ts';
 interface FakeLink {
   index: number;
   kind: string;
+  mac: string;
   mtu: number;
   up: boolean;
   readonly data: Readonly<Record<string, unknown>>;
@@ -95,6 +96,7 @@ export class FakeHost implements CommandRunner {
     this.#links.set(name, {
       index: this.#lastIndex,
       kind,
+      mac: `0a:00:00:00:00:${this.#lastIndex.toString(16).padStart(2, '0')}`,
       mtu,
       up: true,
       data: {},
@@ -128,6 +130,7 @@ export class FakeHost implements CommandRunner {
   snapshot(except = /^$/): readonly string[] {
     const links = [...this.#links].flatMap(([name, link]) => [
       `link ${name} ${link.kind} mtu ${link.mtu} ${link.up ? 'up' : 'down'}`,
+      ...(link.kind === 'vxlan' ? [`mac ${link.mac} of ${name}`] : []),
       ...link.addresses.map((address) => `address ${address} dev ${name}`),
       ...link.fdb.map(({ mac, dst }) => `fdb ${mac} dst ${dst} dev ${name}`),
     ]);
@@ -307,6 +310,7 @@ export class FakeHost implements CommandRunner {
       ifname: name,
       flags: ['BROADCAST', 'MULTICAST', ...(link.up ? ['UP', 'LOWER_UP'] : [])],
       mtu: link.mtu,
+      address: link.mac,
       ...(link.kind === '' ? {} : { linkinfo: { info_kind: link.kind, info_data: link.data } }),
       addr_info: link.addresses.map((address) => ({
         family: 'inet',
@@ -330,6 +334,7 @@ export class FakeHost implements CommandRunner {
       const link = this.#link(name);
       const given = options(more, ['up', 'down']);
       if (given.has('mtu')) link.mtu = Number(given.get('mtu'));
+      link.mac = given.get('address') ?? link.mac;
       if (given.has('up')) link.up = true;
       if (given.has('down')) {
         link.up = false;
@@ -358,7 +363,8 @@ export class FakeHost implements CommandRunner {
     }
     this.addLink(name, [], kind, Number(given.get('mtu') ?? 1500));
     const made = this.#link(name);
-    this.#links.set(name, { ...made, up: false, data: kind === 'vxlan' ? data : {} });
+    const mac = given.get('address') ?? made.mac;
+    this.#links.set(name, { ...made, mac, up: false, data: kind === 'vxlan' ? data : {} });
     return '';
   }
 

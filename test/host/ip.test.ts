@@ -28,6 +28,7 @@ describe('what the tools print', () => {
       kind: 'vxlan',
       mtuBytes: 1450,
       up: true,
+      mac: '22:66:aa:e8:ee:29',
       vxlan: { vni: 100, udpPort: 4800, local: '172.18.0.3', device: 'e0', learning: false },
     });
   });

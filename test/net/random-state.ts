@@ -17,12 +17,14 @@ const link = (name: string): fc.Arbitrary<LinkState> =>
       local: fc.constantFrom('172.18.0.3', '172.18.0.4'),
       mtu: fc.constantFrom(1400, 1450),
       learning: fc.boolean(),
+      mac: fc.constantFrom('02:53:00:00:00:01', '02:53:00:00:00:02', undefined),
     })
-    .map(({ local, mtu, learning }) => ({
+    .map(({ local, mtu, learning, mac }) => ({
       name,
       kind: 'vxlan',
       mtuBytes: mtu,
       up: true,
+      ...(mac === undefined ? {} : { mac }),
       vxlan: { vni: name === 'vx0' ? 1 : 2, udpPort: 4800, local, learning },
     }));
 

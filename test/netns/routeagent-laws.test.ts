@@ -147,6 +147,7 @@ describe('drift', () => {
     ['ip link del vx-submariner', /\+ link vx-submariner/],
     ['ip link set vx-submariner down', /~ link vx-submariner/],
     ['ip link set vx-submariner mtu 1300', /~ link vx-submariner/],
+    ['ip link set vx-submariner address 02:00:00:00:00:07', /~ link vx-submariner .* address 02:53:f0/],
     ['ip addr flush dev vx-submariner', /\+ address 240/],
     ['ip route del 10.131.0.0/16', /^\+ route 10.131.0.0\/16/],
     ['bridge fdb del 00:00:00:00:00:00 dev vx-submariner dst 172.31.0.11', /^\+ fdb/],

@@ -266,6 +266,16 @@ test('the overlay takes packets from nodes of the cluster only', async () => {
   expect(received()).toBe(before + 1);
 });
 
+test('a gateway that was off and is back is reached at once, though its neighbours remember it', async () => {
+  const memory = (): string => spaces.sh('ew', 'ip neigh show 240.31.0.11 dev vx-submariner');
+  expect(seenBy(ADDRESS.wp, 'epw')).toBe(ADDRESS.epw);
+  expect(memory()).toContain('lladdr');
+  spaces.ip('eg', 'link del vx-submariner');
+  await repair();
+  expect(memory()).toContain('lladdr');
+  expect(spaces.sh('epw', `ping -n -c 1 -W 1 ${ADDRESS.wp}`)).toContain('1 received');
+});
+
 test('while no gateway is known packets are refused at once, not sent anywhere', async () => {
   const at = stage(spaces.runner('ew'), 2);
   at.nodes.set(EAST_NODES.slice(0, 2));

@@ -26,7 +26,7 @@ describe('first programming', () => {
   test('a node that is no gateway', async () => {
     const at = stage(eastHost(2), 2);
     expect(await plan(at)).toEqual([
-      '+ link vx-submariner vxlan vni 100 port 4800 local 172.31.0.12 mtu 1450 up',
+      '+ link vx-submariner vxlan vni 100 port 4800 local 172.31.0.12 address 02:53:f0:1f:00:0c mtu 1450 up',
       '+ address 240.31.0.12/8 dev vx-submariner',
       '~ sysctl net.ipv4.ip_forward=1 (was 0)',
       '~ sysctl net.ipv4.conf.vx-submariner.forwarding=1',

@@ -1,6 +1,7 @@
 import { isIpAddress } from '../../net/cidr.ts';
 import { VXLAN_CABLE } from '../../net/ownership.ts';
 import { EMPTY_STATE, type NetworkState } from '../../net/state.ts';
+import { vtepMac } from '../../net/vtep.ts';
 import { CABLE_RULE, desiredCableRoutes } from './cable-routes.ts';
 import type { Cable, DesiredCables } from './driver.ts';
 
@@ -62,6 +63,7 @@ export function desiredVxlan(
         kind: 'vxlan',
         mtuBytes: underlay.mtuBytes - VXLAN_OVERHEAD_BYTES,
         up: true,
+        mac: vtepMac(vtep),
         vxlan: { vni, udpPort, local: privateIp, device: underlay.link, learning: false },
       },
     ],

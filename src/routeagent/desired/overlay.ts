@@ -1,5 +1,6 @@
 import { OVERLAY } from '../../net/ownership.ts';
 import type { AddressState, LinkState, NeighbourState } from '../../net/state.ts';
+import { vtepMac } from '../../net/vtep.ts';
 import type { Inputs } from '../model.ts';
 
 /** Bytes that VXLAN over IPv4 adds to a packet. */
@@ -31,6 +32,7 @@ export function desiredOverlay(inputs: Inputs): {
     kind: 'vxlan',
     mtuBytes: underlay.mtuBytes - VXLAN_OVERHEAD_BYTES,
     up: true,
+    mac: vtepMac(vtepAddress(underlay.address)),
     vxlan: { vni: OVERLAY.vni, udpPort: OVERLAY.udpPort, local: underlay.address, learning: false },
   };
   const prefixLength = OVERLAY.vtepPrefix.split('/')[1] ?? '8';

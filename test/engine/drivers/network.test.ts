@@ -111,7 +111,7 @@ describe('plans', () => {
   test('of a VXLAN cable', () => {
     const plan = diffNetwork(desiredVxlan(desiredOf(cableTo(2)), VXLAN_LOCAL), EMPTY_STATE);
     expect(describePlan(plan).split('\n')).toEqual([
-      '+ link vxlan-tunnel vxlan vni 1000 port 4500 local 198.18.0.1 dev wan mtu 1450 up',
+      '+ link vxlan-tunnel vxlan vni 1000 port 4500 local 198.18.0.1 dev wan address 02:53:f1:12:00:01 mtu 1450 up',
       '+ address 241.18.0.1/8 dev vxlan-tunnel',
       '~ sysctl net.ipv4.conf.vxlan-tunnel.rp_filter=2',
       '~ sysctl net.ipv4.conf.vxlan-tunnel.forwarding=1',
