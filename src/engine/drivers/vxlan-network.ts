@@ -14,8 +14,11 @@ export interface Underlay {
 /** Bytes that IPv4, UDP, VXLAN and the inner Ethernet header take from a packet. */
 const VXLAN_OVERHEAD_BYTES = 50;
 const VTEP_METRIC = 100;
-/** Between two ARP requests for a remote VTEP: the first may be sent before the other gateway has its end of the cable. */
-const ARP_RETRY_MS = 250;
+/**
+ * Between two ARP requests for a remote VTEP: the first may be sent before the other gateway has its end of the cable. A
+ * whole number of ticks at each usual HZ (100, 250, 300, 1000), else the kernel rounds it and it is never as wanted.
+ */
+const ARP_RETRY_MS = 200;
 
 /** The address of a gateway on the VXLAN cable: 241 and the last three octets of its private address. */
 function vtepAddress(privateIp: string): string | undefined {

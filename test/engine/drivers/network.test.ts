@@ -115,7 +115,7 @@ describe('plans', () => {
       '+ address 241.18.0.1/8 dev vxlan-tunnel',
       '~ sysctl net.ipv4.conf.vxlan-tunnel.rp_filter=2',
       '~ sysctl net.ipv4.conf.vxlan-tunnel.forwarding=1',
-      '~ sysctl net.ipv4.neigh.vxlan-tunnel.retrans_time_ms=250',
+      '~ sysctl net.ipv4.neigh.vxlan-tunnel.retrans_time_ms=200',
       '+ fdb 00:00:00:00:00:00 dst 198.18.0.2 dev vxlan-tunnel',
       '+ rule pref 100 lookup 100',
       '+ route 100.66.0.0/16 via 241.18.0.2 dev vxlan-tunnel src 10.130.1.1 metric 100 table 100',
