@@ -24,7 +24,7 @@ type Loops = Readonly<Record<'local' | 'cables' | 'publish' | 'status', Reconcil
  * data plane also stays while an API server or the broker is away.
  *
  * INVARIANTS: nothing is written to the kernel before the caches are filled and the driver has started; only the leader
- * programs cables, publishes and mirrors; a node whose driver does not start takes no part in the election.
+ * programs cables, only one that is sure to be it publishes and mirrors; a node whose driver does not start takes no part in the election.
  */
 export async function runEngine(dependencies: EngineDependencies, signal: AbortSignal): Promise<void> {
   const { stores, elector, mirror, clock, config, logger, client } = dependencies;
@@ -51,7 +51,7 @@ export async function runEngine(dependencies: EngineDependencies, signal: AbortS
     reporter.beat(() => loops.status.trigger(), signal),
     dependencies.watchKernel(() => triggerAll(loops, ['local', 'cables'])),
     campaign(dependencies, state, signal),
-    whileLeading(elector, (term) => mirror.run(term), signal),
+    whileConfirmed(elector, (term) => mirror.run(term), signal),
   ]);
   const gone = new AbortController();
   void clock.sleep(1500, gone.signal).then(() => gone.abort(new Error('no answer within 1.5 s')));
@@ -158,7 +158,7 @@ async function publish(dependencies: EngineDependencies, state: EngineState, sig
   const { client, config, elector, logger, stores } = dependencies;
   const { current } = state.local;
   const pod = { name: config.podName ?? '', namespace: config.namespace, node: config.nodeName };
-  if (current?.ready === true && elector.leader) {
+  if (current?.ready === true && elector.confirmed) {
     await publishLocal(
       {
         client,
@@ -166,6 +166,7 @@ async function publish(dependencies: EngineDependencies, state: EngineState, sig
         cluster: localCluster(config),
         endpoint: localEndpoint(current.spec, config.namespace),
         known: stores.endpoints.list() as readonly (KubeObject & Endpoint)[],
+        mayWrite: () => elector.confirmed,
       },
       signal,
     );
@@ -185,18 +186,18 @@ async function campaign(
   await elector.run(signal);
 }
 
-/** Runs something as long as this engine leads, again and again. */
-async function whileLeading(
+/** Runs something as long as no other engine can lead, again and again. */
+async function whileConfirmed(
   elector: LeaseElector,
   run: (signal: AbortSignal) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    await changeOf(elector, () => elector.leader, signal);
+    await changeOf(elector, () => elector.confirmed, signal);
     if (signal.aborted) return;
     const term = new AbortController();
     const running = run(term.signal);
-    await changeOf(elector, () => !elector.leader, signal);
+    await changeOf(elector, () => !elector.confirmed, signal);
     term.abort();
     await running;
   }

@@ -143,6 +143,7 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
         clusterId,
         local: { client, namespace },
         broker: { client: remote, namespace: broker.namespace },
+        mayWrite: () => elector.confirmed,
         logger,
       }),
       createDriver: (at) => driverAt(cableDriver, at),

@@ -16,10 +16,16 @@ function canonical(value: unknown): string {
   });
 }
 
-/** Makes an object be there with exactly this spec; writes nothing when it is. True when something was written. */
-async function ensure(client: KubeClient, type: ResourceType, wanted: WithSpec, signal: AbortSignal): Promise<boolean> {
+/** Makes an object be there with exactly this spec; writes nothing when it is or may not. True when something was written. */
+async function ensure(
+  { client, mayWrite }: Pick<PublishInputs, 'client' | 'mayWrite'>,
+  type: ResourceType,
+  wanted: WithSpec,
+  signal: AbortSignal,
+): Promise<boolean> {
   const { name = '', namespace = '' } = wanted.metadata;
   const current = await client.find<WithSpec>(type, name, { namespace, signal });
+  if (!mayWrite()) return false;
   if (current === undefined) {
     await client.create(type, wanted, { signal });
     return true;
@@ -36,6 +42,8 @@ export interface PublishInputs {
   readonly endpoint: Endpoint;
   /** Endpoints of the local API server, as known. */
   readonly known: readonly Endpoint[];
+  /** Asked before each write: an answer may have taken so long that another gateway leads by now. */
+  readonly mayWrite: () => boolean;
 }
 
 /**
@@ -43,10 +51,10 @@ export interface PublishInputs {
  * first, so that other clusters switch from the old gateway to this one without a moment in between.
  */
 export async function publishLocal(inputs: PublishInputs, signal: AbortSignal): Promise<void> {
-  const { client, logger, cluster, endpoint, known } = inputs;
-  if (await ensure(client, RESOURCES.clusters, cluster, signal))
+  const { client, logger, cluster, endpoint, known, mayWrite } = inputs;
+  if (await ensure(inputs, RESOURCES.clusters, cluster, signal))
     logger.info('published the local Cluster', { cluster: cluster.spec.cluster_id });
-  if (await ensure(client, RESOURCES.endpoints, endpoint, signal))
+  if (await ensure(inputs, RESOURCES.endpoints, endpoint, signal))
     logger.info('published the local Endpoint', {
       endpoint: endpoint.metadata.name,
       privateIp: endpoint.spec.private_ip,
@@ -57,6 +65,7 @@ export async function publishLocal(inputs: PublishInputs, signal: AbortSignal): 
       metadata.name !== endpoint.metadata.name,
   );
   for (const { metadata } of others) {
+    if (!mayWrite()) return;
     const { name = '', namespace = '', uid } = metadata;
     await client.delete(RESOURCES.endpoints, name, { namespace, signal, ...(uid === undefined ? {} : { uid }) });
     logger.info('removed a former Endpoint of this cluster', { endpoint: name });

@@ -18,6 +18,8 @@ export interface MirrorOptions {
   readonly clusterId: string;
   readonly local: MirrorSide;
   readonly broker: MirrorSide;
+  /** Asked before each write; default: always. */
+  readonly mayWrite?: () => boolean;
   readonly logger: Logger;
   readonly clock?: Clock;
 }
@@ -126,6 +128,7 @@ class TwoWayMirror implements Mirror {
       });
       problems.push(...plan.problems);
       for (const step of plan.steps) {
+        if (this.#options.mayWrite?.() === false) return;
         try {
           await this.#carryOut(type, step, signal);
         } catch (error) {

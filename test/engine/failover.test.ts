@@ -6,7 +6,7 @@ import type { Connection, Endpoint } from '../../src/api/types.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
 import type { Lease } from '../../src/kube/objects.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
-import { linkTo } from '../fakes/link.ts';
+import { LossyLink, linkTo } from '../fakes/link.ts';
 import { FakeCluster, World, startEngine, type FakeNode, type RunningEngine } from './world.ts';
 
 let folder: string;
@@ -20,7 +20,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** Cluster west with two gateways, the first of which can lose its power; cluster east with one. */
+/** Cluster west with two gateways, the first of which can lose its power or its network; cluster east with one. */
 function stage() {
   const world = new World();
   const add = (cluster: FakeCluster, name: string, ip: string, cni: string): FakeNode => {
@@ -34,14 +34,24 @@ function stage() {
   const east = new FakeCluster(world, 'east', '10.130.0.0/16', '100.66.0.0/16');
   const remote = add(east, 'east-1', '172.31.0.11', '10.130.1.1');
   let dead = false;
-  const doomed = startEngine(world, west, first, { client: linkTo(west.kube, () => dead) });
+  const link = new LossyLink(west.kube);
+  const doomed = startEngine(world, west, first, { client: linkTo(link.client, () => dead) });
   running.push(doomed, startEngine(world, east, remote));
   /** Nothing more comes from it, neither packets nor requests: the lease stays as it is. */
   const cutPower = (): void => {
     dead = true;
     world.dead.add(first.ip);
   };
-  return { world, west, first, second, east, remote, cutPower };
+  /** It lives on and takes itself for the leader. */
+  const cutOff = (): void => {
+    link.lose();
+    world.dead.add(first.ip);
+  };
+  const reconnect = (): void => {
+    world.dead.delete(first.ip);
+    link.heal();
+  };
+  return { world, west, first, second, east, remote, cutPower, cutOff, reconnect };
 }
 
 const connection = (cluster: FakeCluster, node: FakeNode): Connection | undefined =>
@@ -75,4 +85,28 @@ test('when the leader dies with the lease in its hand, the other gateway has the
     .map(({ spec }) => spec.hostname);
   expect(own).toEqual(['west-2']);
   await world.until('the dead one’s Gateway is gone', () => west.gateway(first) === undefined);
+});
+
+test('a leader that was cut off and comes back does not get in the way of the new one', async () => {
+  const { world, west, first, second, east, remote, cutOff, reconnect } = stage();
+  await world.until('west-1 is connected', () => connection(east, remote)?.status === 'connected');
+  running.push(startEngine(world, west, second));
+  await world.until('west-2 stands by', () => west.gateway(second)?.status.haStatus === 'passive');
+  cutOff();
+  await world.until('west-2 carries the traffic', () => connection(east, remote)?.endpoint.hostname === 'west-2');
+  await world.until('it is connected', () => connection(east, remote)?.status === 'connected');
+  await world.clock.advance(20_000);
+  const changes = remote.changes.length;
+  const published: string[] = [];
+  west.kube.onCall = ({ verb, resource, name }) => {
+    if (resource === RESOURCES.endpoints.plural && ['create', 'replace', 'delete'].includes(verb))
+      published.push(`${verb} ${name}`);
+    return undefined;
+  };
+  reconnect();
+  await world.until('west-1 steps down', () => first.cables.length === 0);
+  await world.clock.advance(10_000);
+  expect(published).toEqual([]);
+  expect(remote.changes.slice(changes)).toEqual([]);
+  expect(west.gateway(second)?.status.haStatus).toBe('active');
 });

@@ -41,7 +41,10 @@ beforeEach(() => {
 
 async function publish(own: Endpoint): Promise<void> {
   const known = client.all<Endpoint & KubeObject>(RESOURCES.endpoints);
-  await publishLocal({ client, logger: silentLogger, cluster: localCluster(config), endpoint: own, known }, never);
+  await publishLocal(
+    { client, logger: silentLogger, cluster: localCluster(config), endpoint: own, known, mayWrite: () => true },
+    never,
+  );
 }
 const names = (): readonly string[] =>
   client.all(RESOURCES.endpoints).map(({ metadata }) => metadata.name!.replace('-submariner-cable', ''));

@@ -222,6 +222,15 @@ export function startEngine(
   const logger = over.logger ?? silentLogger;
   const scope = { namespace: NAMESPACE, logger, clock };
   const leases = createStore<Lease>(client, RESOURCES.leases, scope);
+  const elector = createLeaseElector({
+    client,
+    namespace: NAMESPACE,
+    name: 'submariner-gateway-lock',
+    identity: `${node.name}-submariner-gateway`,
+    logger,
+    store: leases,
+    clock,
+  });
   const stop = new AbortController();
   let number = BigInt(node.ip.replaceAll('.', '')) << 20n;
   const dependencies: EngineDependencies = {
@@ -237,19 +246,12 @@ export function startEngine(
         fieldSelector: `metadata.name=${node.name}`,
       }),
     },
-    elector: createLeaseElector({
-      client,
-      namespace: NAMESPACE,
-      name: 'submariner-gateway-lock',
-      identity: `${node.name}-submariner-gateway`,
-      logger,
-      store: leases,
-      clock,
-    }),
+    elector,
     mirror: createMirror({
       clusterId: cluster.id,
       local: { client, namespace: NAMESPACE },
       broker: { client: world.broker, namespace: BROKER },
+      mayWrite: () => elector.confirmed,
       logger,
       clock,
     }),
