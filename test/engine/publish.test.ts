@@ -39,10 +39,10 @@ beforeEach(() => {
   client = new FakeKube();
 });
 
-async function publish(own: Endpoint): Promise<void> {
+async function publish(own: Endpoint, mayWrite = (): boolean => true): Promise<void> {
   const known = client.all<Endpoint & KubeObject>(RESOURCES.endpoints);
   await publishLocal(
-    { client, logger: silentLogger, cluster: localCluster(config), endpoint: own, known, mayWrite: () => true },
+    { client, logger: silentLogger, cluster: localCluster(config), endpoint: own, known, mayWrite },
     never,
   );
 }
@@ -50,6 +50,15 @@ const names = (): readonly string[] =>
   client.all(RESOURCES.endpoints).map(({ metadata }) => metadata.name!.replace('-submariner-cable', ''));
 
 describe('publishing', () => {
+  test('stops where it is when another gateway may lead by then', async () => {
+    client.seed(RESOURCES.endpoints, endpoint('west', '172.32.0.12'));
+    const reads = (): number => client.calls.filter(({ verb }) => verb === 'get').length;
+    await publish(endpoint('west', '172.32.0.11'), () => reads() < 2);
+    expect(client.writes.map(({ verb, resource }) => `${verb} ${resource}`)).toEqual(['create clusters']);
+    await publish(endpoint('west', '172.32.0.11'), () => false);
+    expect(client.writes).toHaveLength(1);
+  });
+
   test('once; again changes nothing, whatever the order of keys', async () => {
     await publish(endpoint('west', '172.32.0.11'));
     const writes = client.writes.length;

@@ -35,10 +35,12 @@ function thing(
 function setUp(local = new FakeKube(), broker = new FakeKube(), logger: Logger = silentLogger) {
   const clock = new FakeClock();
   const stop = new AbortController();
+  let allowed = true;
   const mirror = createMirror({
     clusterId: 'east',
     local: { client: local, namespace: 'local' },
     broker: { client: broker, namespace: 'broker' },
+    mayWrite: () => allowed,
     logger,
     clock,
   });
@@ -48,7 +50,7 @@ function setUp(local = new FakeKube(), broker = new FakeKube(), logger: Logger =
     await done;
   };
   cleanups.push(end);
-  return { local, broker, clock, mirror, end };
+  return { local, broker, clock, mirror, end, allow: (allow: boolean) => void (allowed = allow) };
 }
 
 const { endpoints: type } = RESOURCES;
@@ -200,6 +202,17 @@ describe('mirror', () => {
     expect(refusals).toBeLessThan(0);
     expect(names(local, 'local')).toEqual(['w1:west:10.0.0.0/16']);
     expect(lines.filter((line) => /warn/i.test(line))).toEqual([]);
+  });
+
+  test('writes nothing while it may not, and makes up for it', async () => {
+    const { local, broker, clock, allow } = setUp();
+    allow(false);
+    broker.seed(type, thing('w1', 'west', { namespace: 'broker', label: 'west' }));
+    await clock.advance(70_000);
+    expect(names(local, 'local')).toEqual([]);
+    allow(true);
+    await clock.advance(70_000);
+    expect(names(local, 'local')).toEqual(['w1:west:10.0.0.0/16']);
   });
 
   test('can be stopped and run again', async () => {
