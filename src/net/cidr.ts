@@ -134,6 +134,13 @@ export function firstAddress(cidr: string): string | undefined {
   return renderAddress(parsed.family, parsed.base + offset);
 }
 
+/** The n-th address of a prefix, the network address being number 0; undefined for junk and beyond its end. */
+export function addressAt(cidr: string, n: number): string | undefined {
+  const parsed = parseCidr(cidr);
+  if (parsed === undefined || BigInt(n) >> BigInt(bitsOf(parsed.family) - parsed.prefixLength) !== 0n) return undefined;
+  return renderAddress(parsed.family, parsed.base + BigInt(n));
+}
+
 /**
  * The prefixes in canonical form and numeric order, without those another one covers; bare addresses count as their
  * own prefix, junk is left out.

@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { createPublicKey } from 'node:crypto';
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import path from 'node:path';
@@ -8,6 +8,7 @@ import { ExpectedError, messageOf } from '../runtime/errors.ts';
 import type { ControlPlaneConfig } from './controlplane-config.ts';
 import { writeFileAtomically } from './lifecycle/state.ts';
 import { API_PORT } from './plan.ts';
+import { createServiceAccountKey } from './jwt.ts';
 import { isAlive, signalProcess, startDaemon, type ProcessIdentity } from './processes.ts';
 
 const ETCD = 'http://127.0.0.1:2379';
@@ -80,10 +81,7 @@ interface ServiceAccountFiles {
 function writeFiles(config: ControlPlaneConfig): ServiceAccountFiles {
   const at = (name: string): string => path.join(config.dataDir, name);
   const files = { key: at('sa.key'), publicKey: at('sa.pub'), tokens: at('tokens.csv') };
-  if (!existsSync(files.key)) {
-    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    writeFileAtomically(files.key, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
-  }
+  if (!existsSync(files.key)) writeFileAtomically(files.key, createServiceAccountKey());
   const publicKey = createPublicKey(readFileSync(files.key, 'utf8'));
   writeFileAtomically(files.publicKey, publicKey.export({ type: 'spki', format: 'pem' }).toString());
   writeFileAtomically(files.tokens, `${config.adminToken},admin,admin,system:masters\n`);

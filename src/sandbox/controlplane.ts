@@ -8,8 +8,11 @@ import { RESOURCES } from '../kube/resources.ts';
 import { systemClock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { startApiServer } from './apiserver/server.ts';
+import { startBinaries } from './binaries.ts';
 import type { ControlPlaneConfig } from './controlplane-config.ts';
 import { API_PORT, planSandbox } from './plan.ts';
+import { runPlatformControllers } from './platform/run.ts';
+import { createServiceAccountKey } from './jwt.ts';
 import { createPodProxy } from './podproxy.ts';
 import { runControllers } from './controllers/run.ts';
 
@@ -39,18 +42,20 @@ function apiServerSlice(config: ControlPlaneConfig): EndpointSlice {
 }
 
 interface RunningServer {
-  /** What has to run besides the core controllers. */
-  readonly platform: (signal: AbortSignal) => Promise<void>;
+  /** PEM of the key that signs service account tokens. */
+  readonly serviceAccountKey: string;
   close(): Promise<void>;
 }
 
-async function startEmbedded(config: ControlPlaneConfig, ca: string, client: KubeClient): Promise<RunningServer> {
+async function startEmbedded(config: ControlPlaneConfig, client: KubeClient): Promise<RunningServer> {
+  const serviceAccountKey = createServiceAccountKey();
   rmSync(config.socketPath, { force: true });
   const server = await startApiServer({
     listen: [...config.listen, { socketPath: config.socketPath }],
-    tls: { cert: readFileSync(config.certFile, 'utf8'), key: readFileSync(config.keyFile, 'utf8'), ca },
+    tls: { cert: readFileSync(config.certFile, 'utf8'), key: readFileSync(config.keyFile, 'utf8') },
     adminToken: config.adminToken,
     serviceCidr: config.serviceCidr,
+    serviceAccountKey,
     onPodProxy: createPodProxy({
       plan: planSandbox(config.sandbox),
       cluster: config.cluster,
@@ -58,22 +63,7 @@ async function startEmbedded(config: ControlPlaneConfig, ca: string, client: Kub
       client,
     }),
   });
-  return { platform: () => Promise.resolve(), close: () => server.close() };
-}
-
-async function startReal(
-  config: ControlPlaneConfig,
-  ca: string,
-  client: KubeClient,
-  logger: Logger,
-): Promise<RunningServer> {
-  const { startBinaries } = await import('./binaries.ts');
-  const { runPlatformControllers } = await import('./platform/run.ts');
-  const binaries = await startBinaries(config, client, systemClock);
-  const { serviceAccountKey } = binaries;
-  const platform = (signal: AbortSignal): Promise<void> =>
-    runPlatformControllers({ client, logger, clock: systemClock, ca, serviceAccountKey }, signal);
-  return { platform, close: () => binaries.close() };
+  return { serviceAccountKey, close: () => server.close() };
 }
 
 /** Runs the control plane of one cluster until the signal is aborted. */
@@ -82,14 +72,15 @@ export async function runControlPlane(config: ControlPlaneConfig, signal: AbortS
   const { socketPath, adminToken: token } = config;
   const client = createHttpsClient({ server: config.server, socketPath, tlsServerName: 'localhost', ca, token });
   const embedded = config.controlPlane === 'embedded';
-  const server = await (embedded ? startEmbedded(config, ca, client) : startReal(config, ca, client, logger));
+  const server = await (embedded ? startEmbedded(config, client) : startBinaries(config, client, systemClock));
+  const { serviceAccountKey } = server;
   try {
     await createMissing(client, RESOURCES.configMaps, kubeadmConfig(config));
     await createMissing(client, RESOURCES.endpointSlices, apiServerSlice(config));
     logger.info('API server ready', { cluster: config.cluster, server: config.server });
     await Promise.all([
       runControllers({ client, logger, clock: systemClock, nodeGraceMs: config.nodeGraceMs }, signal),
-      server.platform(signal),
+      runPlatformControllers({ client, logger, clock: systemClock, ca, serviceAccountKey }, signal),
     ]);
   } finally {
     client.close();

@@ -4,7 +4,11 @@ import type { KubeClient } from '../../src/kube/client.ts';
 import { createHttpsClient } from '../../src/kube/httpsclient.ts';
 import type { DaemonSet } from '../../src/kube/objects.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { silentLogger } from '../../src/runtime/logger.ts';
 import { startApiServer } from '../../src/sandbox/apiserver/server.ts';
+import { createServiceAccountKey } from '../../src/sandbox/jwt.ts';
+import { runPlatformControllers } from '../../src/sandbox/platform/run.ts';
 
 const NAMESPACE = 'submariner-operator';
 const PERIOD_MS = 100;
@@ -15,10 +19,14 @@ async function startCluster(
 ): Promise<{ readonly url: string; readonly client: KubeClient }> {
   const serviceCidr = `100.${66 + index}.0.0/16`;
   const listen = [{ host: '127.0.0.1', port: 0 }];
-  const { addresses } = await startApiServer({ listen, tls: undefined, adminToken: `token-${name}`, serviceCidr });
+  const serviceAccountKey = createServiceAccountKey();
+  const adminToken = `token-${name}`;
+  const { addresses } = await startApiServer({ listen, tls: undefined, adminToken, serviceCidr, serviceAccountKey });
   const [address] = addresses;
   const url = `http://127.0.0.1:${address !== undefined && 'port' in address ? address.port : 0}`;
-  const client = createHttpsClient({ server: url, token: `token-${name}` });
+  const client = createHttpsClient({ server: url, token: adminToken });
+  const platform = { client, logger: silentLogger, clock: systemClock, ca: '', serviceAccountKey };
+  void runPlatformControllers(platform, new AbortController().signal);
   const podCIDR = `10.${130 + index}.1.0/24`;
   const node = { metadata: { name: `${name}-1` }, spec: { podCIDR, podCIDRs: [podCIDR] } };
   await client.create(RESOURCES.nodes, node);

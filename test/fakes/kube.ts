@@ -1,4 +1,3 @@
-import fastJsonPatch, { type Operation } from 'fast-json-patch';
 import { randomUUID } from 'node:crypto';
 import type {
   ApplyOptions,
@@ -17,7 +16,9 @@ import type {
 } from '../../src/kube/client.ts';
 import { KubeApiError, KubeConnectionError, isNotFound } from '../../src/kube/errors.ts';
 import { apiVersionOf, resourcePath } from '../../src/kube/resources.ts';
-import { applyFields, mergePatch, ownersAfterUpdate, type Owners } from './kube-apply.ts';
+import { ApplyConflictError } from '../../src/kube/managedfields.ts';
+import { jsonPatch, strategicPatch } from '../../src/kube/patch.ts';
+import { applyFields, ownersAfterUpdate, type Owners } from './kube-apply.ts';
 import { matchesFields, matchesLabels } from './kube-selectors.ts';
 
 interface Stored {
@@ -235,7 +236,7 @@ export class FakeKube implements KubeClient {
     const stored = this.#objects.get(keyOf(type, namespace, object.metadata.name ?? ''));
     const wanted = { ...object } as Record<string, unknown>;
     if (stored === undefined) {
-      const { object: fresh, owners } = applyFields({}, new Map(), applier(options), wanted, true);
+      const { object: fresh, owners } = applyFields(undefined, [], applier(options), wanted, true);
       const complete = {
         ...fresh,
         metadata: { ...(fresh['metadata'] as object), name: object.metadata.name },
@@ -243,18 +244,9 @@ export class FakeKube implements KubeClient {
       return this.#create(type, complete as T, { ...options, ...named(namespace) }, false, owners);
     }
     checkVersion(type, stored, object.metadata.resourceVersion);
-    const {
-      object: merged,
-      owners,
-      conflicts,
-    } = applyFields(
-      stored.object as unknown as Record<string, unknown>,
-      stored.owners,
-      applier(options),
-      wanted,
-      options.force === true,
+    const { object: merged, owners } = orConflict(type, () =>
+      applyFields({ ...stored.object }, stored.owners, applier(options), wanted, options.force === true),
     );
-    if (conflicts.size > 0) throw applyConflict(conflicts, type);
     return this.#update(type, stored, merged as unknown as KubeObject, options, owners) as T;
   }
 
@@ -268,10 +260,8 @@ export class FakeKube implements KubeClient {
     await this.#enter({ verb: 'patch', resource: type.plural, name, ...named(namespace) });
     const stored = this.#require(type, namespace, name);
     const base = structuredClone(stored.object);
-    const result =
-      options.patchType === 'json'
-        ? fastJsonPatch.applyPatch(base, patch as Operation[], true).newDocument
-        : (mergePatch(base, patch) as KubeObject);
+    const json = options.patchType === 'json';
+    const result = (json ? jsonPatch(base, patch as unknown[]) : strategicPatch({}, base, patch)) as KubeObject;
     checkVersion(type, stored, result.metadata.resourceVersion);
     return this.#update(type, stored, result, options) as T;
   }
@@ -368,7 +358,7 @@ export class FakeKube implements KubeClient {
     const stored = !seeding && WITH_STATUS.has(type.plural) ? omitStatus(complete) : complete;
     if (options.dryRun === true) return structuredClone(stored) as T;
     const manager = updater(options);
-    const entry = { object: stored, owners: owners ?? ownersAfterUpdate(undefined, { ...stored }, new Map(), manager) };
+    const entry = { object: stored, owners: owners ?? ownersAfterUpdate(undefined, { ...stored }, [], manager) };
     return this.#put(type, entry, undefined) as T;
   }
 
@@ -395,7 +385,7 @@ export class FakeKube implements KubeClient {
     });
     const nextOwners = owners ?? ownersAfterUpdate({ ...before }, { ...after }, stored.owners, updater(options));
     if (options.dryRun === true) return structuredClone(after);
-    if (same(before, after) && same(ownership(stored.owners), ownership(nextOwners))) return structuredClone(before);
+    if (same(before, after) && same(stored.owners, nextOwners)) return structuredClone(before);
     const entry = { object: specChanged(before, after) ? bumped(after) : after, owners: nextOwners };
     if (deletionTimestamp !== undefined && (after.metadata.finalizers ?? []).length === 0)
       return this.#remove(type, entry);
@@ -502,17 +492,12 @@ function same(a: unknown, b: unknown): boolean {
   return JSON.stringify(canonical(a)) === JSON.stringify(canonical(b));
 }
 
-/** Managers are told apart by name and by whether they apply, as in managedFields. */
 function applier({ fieldManager }: ApplyOptions): string {
-  return `${fieldManager} Apply`;
+  return fieldManager;
 }
 
 function updater({ fieldManager = 'unknown' }: WriteOptions): string {
-  return `${fieldManager} Update`;
-}
-
-function ownership(owners: Owners): unknown {
-  return Object.fromEntries([...owners].map(([path, managers]) => [path, [...managers].sort()]));
+  return fieldManager;
 }
 
 function canonical(value: unknown): unknown {
@@ -544,17 +529,15 @@ function apiError(code: number, reason: string, message: string, type: ResourceT
   );
 }
 
-function applyConflict(conflicts: ReadonlyMap<string, readonly string[]>, type: ResourceType): KubeApiError {
-  const causes = [...conflicts].flatMap(([manager, fields]) =>
-    fields.map((field) => ({
-      reason: 'FieldManagerConflict',
-      message: `conflict with "${manager.replace(/ (?:Apply|Update)$/, '')}"`,
-      field,
-    })),
-  );
-  const message = `Apply failed with ${causes.length} conflict${causes.length === 1 ? '' : 's'}: ${causes.map((cause) => `${cause.message}: ${cause.field}`).join('\n')}`;
-  const attempt = { server: 'https://fake', method: 'PATCH', path: resourcePath(type) };
-  return new KubeApiError(409, { code: 409, reason: 'Conflict', message, details: { causes } }, attempt);
+function orConflict<T>(type: ResourceType, apply: () => T): T {
+  try {
+    return apply();
+  } catch (error) {
+    if (!(error instanceof ApplyConflictError)) throw error;
+    const attempt = { server: 'https://fake', method: 'PATCH', path: resourcePath(type) };
+    const { message, causes } = error;
+    throw new KubeApiError(409, { code: 409, reason: 'Conflict', message, details: { causes } }, attempt);
+  }
 }
 
 function connectionError(server: string, code: string): KubeConnectionError {

@@ -1,8 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { runDaemon, type DaemonMain } from '../../src/runtime/process.ts';
+import { createHttpsClient } from '../../src/kube/httpsclient.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { startApiServer, type ApiServerOptions } from '../../src/sandbox/apiserver/server.ts';
+import { createServiceAccountKey } from '../../src/sandbox/jwt.ts';
 import { runNode } from '../../src/sandbox/node/agent.ts';
 import type { NodeConfig } from '../../src/sandbox/node/config.ts';
+import { runPlatformControllers } from '../../src/sandbox/platform/run.ts';
 import { runDelay, type DelayConfig } from '../../src/sandbox/workloads/delay.ts';
 import { echoConfig, runEcho } from '../../src/sandbox/workloads/echo.ts';
 
@@ -16,11 +20,19 @@ interface ApiServerConfig extends Omit<ApiServerOptions, 'tls'> {
 }
 
 const programs: Readonly<Record<string, DaemonMain>> = {
-  apiserver: async (signal) => {
+  apiserver: async (signal, logger) => {
     const { cert, key, ...rest } = config() as ApiServerConfig;
-    const tls = { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8'), ca: readFileSync(cert, 'utf8') };
-    const server = await startApiServer({ ...rest, tls });
-    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+    const ca = readFileSync(cert, 'utf8');
+    const serviceAccountKey = createServiceAccountKey();
+    const server = await startApiServer({
+      ...rest,
+      serviceAccountKey,
+      tls: { cert: ca, key: readFileSync(key, 'utf8') },
+    });
+    const socketPath = server.addresses.map((one) => ('socketPath' in one ? one.socketPath : '')).join('');
+    const client = createHttpsClient({ server: 'https://localhost', socketPath, ca, token: rest.adminToken });
+    await runPlatformControllers({ client, logger, clock: systemClock, ca, serviceAccountKey }, signal);
+    client.close();
     await server.close();
   },
   node: (signal, logger) => runNode(config() as NodeConfig, signal, logger),

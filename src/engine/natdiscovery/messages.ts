@@ -1,4 +1,4 @@
-import { messageField, readFields, textField, varintField, type WireField } from './wire.ts';
+import { messageField, readFields, textField, varintField, type WireField } from '../../net/protobufwire.ts';
 
 /** EndpointDetails of upstream's natdiscovery.proto: a cluster ID and a cable name. */
 export interface EndpointDetails {

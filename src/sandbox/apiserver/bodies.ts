@@ -1,20 +1,71 @@
 import { parse as parseYaml } from 'yaml';
-import { type Obj, type Resource, isObj, obj, text, without } from './json.ts';
-import { jsonPatch, mergePatch, strategicPatch } from './patch.ts';
-import { PROTOBUF } from './protobuf.ts';
-import { type ResourceType, groupVersion } from './registry.ts';
-import { type ApiRequest, type WriteOptions } from './request.ts';
+import { isObj, list, type Obj, obj, text, without } from '../../kube/json.ts';
+import { jsonPatch, PatchError, strategicPatch } from '../../kube/patch.ts';
+import { readFields } from '../../net/protobufwire.ts';
+import messages from './protobuf.json' with { type: 'json' };
+import { groupVersion, type ResourceType, schemaOf } from './registry.ts';
+import { type ApiRequest, mediaOf, type WriteOptions } from './request.ts';
 import { decode } from './schema.ts';
-import { ApiError, badRequest, badValue, invalid } from './status.ts';
+import { ApiError, badMedia, badRequest, badValue, invalid } from './status.ts';
+import { type Resource } from './store.ts';
 
-const UNKNOWN_MEDIA = 'the body of the request was in an unknown format - accepted media types include: ';
-const badMedia = (accepted: string): ApiError => new ApiError(415, UNKNOWN_MEDIA + accepted, 'UnsupportedMediaType');
-const mediaOf = ({ headers }: ApiRequest): string => (text(headers['content-type']).split(';')[0] ?? '').trim();
 /** Whether a PATCH is a server-side apply. */
 export const isApply = (request: ApiRequest): boolean => mediaOf(request) === 'application/apply-patch+yaml';
 
-const shorten = (body: string): string =>
-  body === '' ? '<empty>' : body.length > 30 ? `${body.slice(0, 30)} ...` : body;
+type Field = { readonly name: string; readonly type: string; readonly repeated?: boolean; readonly map?: boolean };
+type Message = Readonly<Record<string, Field>>;
+const MESSAGES: Readonly<Record<string, Message>> = messages;
+
+/** One value of a Protobuf field as JSON. */
+function protobufValue(type: string, varint: bigint | undefined, bytes: Buffer): unknown {
+  if (varint !== undefined) return type === 'boolean' ? varint === 1n : Number(varint);
+  if (type === 'bytes') return bytes.toString('base64');
+  return type === 'string' ? bytes.toString('utf8') : readMessage(MESSAGES[type] ?? {}, bytes);
+}
+
+/** An entry of a map field: key and value. */
+function readEntry(type: string, bytes: Buffer): Obj {
+  const { key, value = '' } = readMessage({ 1: { name: 'key', type: 'string' }, 2: { name: 'value', type } }, bytes);
+  return { [text(key)]: value };
+}
+
+/** A message as JSON; empty strings, which Go writes for everything that is not set, are left out. */
+function readMessage(message: Message, encoded: Buffer): Obj {
+  const result: Obj = {};
+  for (const { number, varint, bytes = EMPTY } of readFields(encoded) ?? []) {
+    const field = message[number];
+    if (field === undefined) continue;
+    const { name, type, repeated, map } = field;
+    const value = map ? readEntry(type, Buffer.from(bytes)) : protobufValue(type, varint, Buffer.from(bytes));
+    if (map) result[name] = { ...obj(result[name]), ...obj(value) };
+    else if (repeated) result[name] = [...list(result[name]), value];
+    else if (value !== '') result[name] = value;
+  }
+  return result;
+}
+
+const EMPTY = Buffer.alloc(0);
+const PROTOBUF = 'application/vnd.kubernetes.protobuf';
+
+/** A body as text; Protobuf (runtime.Unknown behind "k8s\\0"), which kubectl's typed clients send, becomes JSON or 415. */
+export function bodyText(body: Buffer, media: string | undefined): string {
+  if (media !== PROTOBUF) return body.toString('utf8');
+  const { typeMeta, raw } = readMessage(MESSAGES['Unknown'] ?? {}, body.subarray(4));
+  const { kind, apiVersion } = obj(typeMeta);
+  const message = MESSAGES[text(kind)];
+  const why = `Protobuf of kind ${text(kind)} is not supported by this API server: send application/json`;
+  if (message === undefined) throw new ApiError(415, why, 'UnsupportedMediaType');
+  return JSON.stringify({ kind, apiVersion, ...readMessage(message, Buffer.from(text(raw), 'base64')) });
+}
+
+/** The body as the named kind, known fields only. */
+export function readAs(request: ApiRequest, kind: string): Obj {
+  return obj(decode(schemaOf(kind), parseBody(request, kind), { typed: true, kind, unknown: [] }, ''));
+}
+
+const shorten = (body: string): string => (body.length > 30 ? `${body.slice(0, 30)} ...` : body || '<empty>');
+const unrecognized = (kind: string, why: string): Error =>
+  badRequest(`the object provided is unrecognized (must be of type ${kind}): ${why}`);
 
 /** The JSON object in a body; 400 and 415 in the words of apimachinery. */
 export function parseBody(request: ApiRequest, kind: string): Obj {
@@ -28,8 +79,10 @@ export function parseBody(request: ApiRequest, kind: string): Obj {
   } catch {
     // Said below.
   }
-  const why = `couldn't get version/kind; json parse error: unexpected end of JSON input (${shorten(body)})`;
-  throw badRequest(`the object provided is unrecognized (must be of type ${kind}): ${why}`);
+  throw unrecognized(
+    kind,
+    `couldn't get version/kind; json parse error: unexpected end of JSON input (${shorten(body)})`,
+  );
 }
 
 const handledAs = ({ kind, version }: ResourceType): string =>
@@ -38,7 +91,7 @@ const handledAs = ({ kind, version }: ResourceType): string =>
 /** Refuses a body of another kind or version. */
 function checkKind(type: ResourceType, body: Obj, raw: string): void {
   const wanted = groupVersion(type.group, type.version);
-  if (type.custom !== undefined) return checkCustomKind(type, body, raw);
+  if (type.custom !== undefined) return checkCustomKind(type, wanted, body, raw);
   const { kind = type.kind, apiVersion = wanted } = body;
   const core = type.group.split('.')[0] || 'core';
   const handled = `${text(kind)} in version "${type.version}" cannot be handled as a ${type.kind}`;
@@ -49,25 +102,23 @@ function checkKind(type: ResourceType, body: Obj, raw: string): void {
   return undefined;
 }
 
-function checkCustomKind({ group, version, kind }: ResourceType, body: Obj, raw: string): void {
-  const wanted = groupVersion(group, version);
+function checkCustomKind({ group, kind }: ResourceType, wanted: string, body: Obj, raw: string): void {
+  const given = text(body.apiVersion);
   const missing = `Object 'Kind' is missing in '${raw}' (${shorten(raw)})`;
-  if (body.kind === undefined)
-    throw badRequest(`the object provided is unrecognized (must be of type ${kind}): ${missing}`);
-  const words = `the API version in the data (${text(body.apiVersion)}) does not match the expected API version (${wanted})`;
-  if (body.apiVersion !== wanted) throw badRequest(words);
+  if (body.kind === undefined) throw unrecognized(kind, missing);
+  const words = `the API version in the data (${given}) does not match the expected API version (${wanted})`;
+  if (given !== wanted) throw badRequest(words);
   const cause = badValue('kind', body.kind, `must be ${kind}`);
   if (body.kind !== kind) throw invalid(text(body.kind), group, text(obj(body.metadata).name), [cause]);
 }
 
 /** The known fields of a body as an object of the type's storage version; 400 for wrong JSON types. */
 function decodeAs(type: ResourceType, value: Obj, unknown: string[]): Resource {
-  const meta = { typed: true, kind: 'ObjectMeta', unknown: [] };
+  const metaSchema = type.schema.properties?.metadata ?? {};
   try {
     const read = obj(decode(type.schema, value, { typed: type.custom === undefined, kind: type.kind, unknown }, ''));
-    const metadata = obj(
-      decode(type.schema.properties?.metadata ?? {}, value.metadata ?? {}, meta, ''),
-    ) as Resource['metadata'];
+    const meta = decode(metaSchema, value.metadata ?? {}, { typed: true, kind: 'ObjectMeta', unknown: [] }, '');
+    const metadata = obj(meta) as Resource['metadata'];
     const head = { kind: type.kind, apiVersion: groupVersion(type.group, type.storageVersion), metadata };
     return { ...head, ...without(read, 'kind', 'apiVersion', 'metadata') };
   } catch (error) {
@@ -76,12 +127,8 @@ function decodeAs(type: ResourceType, value: Obj, unknown: string[]): Resource {
 }
 
 /** Reads a body as an object of the type: right kind, known fields (400 with Strict, else a warning), right JSON types. */
-export function readObject(
-  { type, warnings }: ApiRequest,
-  body: Obj,
-  raw: string,
-  { validation }: WriteOptions,
-): Resource {
+export function readObject(request: ApiRequest, body: Obj, raw: string, { validation }: WriteOptions): Resource {
+  const { type, warnings } = request;
   checkKind(type, body, raw);
   const unknown: string[] = [];
   const read = decodeAs(type, body, unknown);
@@ -96,30 +143,6 @@ export function readObject(
 export function checkName(name: string, { metadata }: Resource): void {
   if (!['', name].includes(text(metadata.name)))
     throw badRequest(`the name of the object (${metadata.name}) does not match the name on the URL (${name})`);
-}
-
-const JSON_PATCH = 'application/json-patch+json';
-const MERGE_PATCH = 'application/merge-patch+json';
-const STRATEGIC_PATCH = 'application/strategic-merge-patch+json';
-
-/** Applies a JSON, merge or strategic merge patch body to a JSON document. */
-export function patchDocument(request: ApiRequest, document: unknown): Obj {
-  const media = mediaOf(request);
-  const { custom, schema } = request.type;
-  if (![JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH].includes(media))
-    throw new ApiError(415, '415: Unsupported Media Type', 'UnsupportedMediaType', {});
-  if (media === STRATEGIC_PATCH && custom !== undefined)
-    throw badMedia(`${JSON_PATCH}, ${MERGE_PATCH}, application/apply-patch+yaml`);
-  let patch: unknown;
-  try {
-    patch = JSON.parse(request.body);
-  } catch {
-    throw badRequest('error decoding patch: unexpected end of JSON input');
-  }
-  if (media === MERGE_PATCH) return obj(mergePatch(document, patch));
-  if (media === STRATEGIC_PATCH) return obj(strategicPatch(schema, document, patch));
-  if (Array.isArray(patch)) return obj(jsonPatch(document, patch as unknown[]));
-  throw badRequest('error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp');
 }
 
 /** A patched object, read as a body would be but refused in the words of a patch. */
@@ -148,11 +171,38 @@ export function readConfig({ type, name, namespace, body: raw }: ApiRequest): Re
   const unknown: string[] = [];
   const config = decodeAs(type, body, unknown);
   const where = `${config.metadata.namespace === undefined ? '' : namespace}/${name}; ${type.group}/${type.version}, Kind=${type.kind}`;
-  if (unknown[0] !== undefined)
-    throw new ApiError(
-      500,
-      `failed to create typed patch object (${where}): .${unknown[0]}: field not declared in schema`,
-    );
+  const failed = `failed to create typed patch object (${where}): .${unknown[0]}: field not declared in schema`;
+  if (unknown[0] !== undefined) throw new ApiError(500, failed);
   checkName(name, config);
   return { ...config, metadata: { ...config.metadata, name } };
+}
+
+const PATCHES = ['json-patch', 'merge-patch', 'strategic-merge-patch'].map((name) => `application/${name}+json`);
+
+/** What a patch makes of a document, refused with the code when it cannot be applied. */
+function patched(code: 400 | 422, apply: () => unknown): unknown {
+  try {
+    return apply();
+  } catch (error) {
+    if (!(error instanceof PatchError)) throw error;
+    throw code === 400 ? badRequest(error.message) : new ApiError(code, error.message, 'Invalid', {});
+  }
+}
+
+/** Applies a JSON, merge or strategic merge patch body to a JSON document. */
+export function patchDocument(request: ApiRequest, document: unknown): Obj {
+  const kind = PATCHES.indexOf(mediaOf(request));
+  const { custom, schema } = request.type;
+  if (kind < 0) throw new ApiError(415, '415: Unsupported Media Type', 'UnsupportedMediaType', {});
+  if (kind === 2 && custom !== undefined)
+    throw badMedia(`${PATCHES.slice(0, 2).join(', ')}, application/apply-patch+yaml`);
+  let patch: unknown;
+  try {
+    patch = JSON.parse(request.body);
+  } catch {
+    throw badRequest('error decoding patch: unexpected end of JSON input');
+  }
+  if (kind > 0) return obj(patched(400, () => strategicPatch(kind === 1 ? {} : schema, document, patch)));
+  if (Array.isArray(patch)) return obj(patched(422, () => jsonPatch(document, patch as unknown[])));
+  throw badRequest('error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp');
 }

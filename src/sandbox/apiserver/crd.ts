@@ -1,8 +1,9 @@
-import { type Rules } from './api.ts';
-import { compileRule } from './cel.ts';
-import { type Obj, type Resource, isObj, list, obj, objs, same, text, texts } from './json.ts';
-import { type Place, type Schema, fieldSchema, schemaCauses } from './schema.ts';
-import { type Cause, badValue, required } from './status.ts';
+import { dig, isObj, list, type Obj, obj, objs, same, text, texts } from '../../kube/json.ts';
+import { fieldSchema } from '../../kube/patch.ts';
+import { type Rules } from './request.ts';
+import { type Place, type Schema, schemaCauses } from './schema.ts';
+import { badValue, type Cause, required, when } from './status.ts';
+import { type Resource } from './store.ts';
 
 function prepare(next: Resource, live: Resource | undefined): void {
   const spec = obj(next.spec);
@@ -15,73 +16,61 @@ function prepare(next: Resource, live: Resource | undefined): void {
   next.status = stored.length === 0 ? status : { ...status, storedVersions: stored };
 }
 
-const goVersion = ({ name, served, storage, deprecated, deprecationWarning }: Obj): Obj => ({
-  Name: name,
-  Served: served === true,
-  Storage: storage === true,
-  Deprecated: deprecated === true,
-  DeprecationWarning: deprecationWarning ?? null,
-  Schema: null,
-  Subresources: null,
-  AdditionalPrinterColumns: null,
-  SelectableFields: null,
-});
+/** A version as Go prints it. */
+function goVersion({ name, served, storage, deprecated, ...version }: Obj): Obj {
+  const flags = { Served: served === true, Storage: storage === true, Deprecated: deprecated === true };
+  const rest = { Schema: null, Subresources: null, AdditionalPrinterColumns: null, SelectableFields: null };
+  return { Name: name, ...flags, DeprecationWarning: version.deprecationWarning ?? null, ...rest };
+}
 
 function versionCauses(spec: Obj, status: Obj): Cause[] {
-  const versions = objs(spec.versions);
-  const storage = versions.filter((version) => version.storage === true);
-  const causes: Cause[] = [];
-  if (storage.length !== 1)
-    causes.push(
-      badValue('spec.versions', versions.map(goVersion), 'must have exactly one version marked as storage version'),
-    );
+  const storage = objs(spec.versions).filter((version) => version.storage === true);
   const stored = texts(status.storedVersions);
   const wanted = text(storage.at(-1)?.name);
-  if (stored.length === 0)
-    causes.push(badValue('status.storedVersions', null, 'must have at least one stored version'));
-  else if (wanted !== '' && !stored.includes(wanted))
-    causes.push(badValue('status.storedVersions', stored, `must have the storage version ${wanted}`));
-  return causes;
+  const field = 'status.storedVersions';
+  const lost = stored.length > 0 && wanted !== '' && !stored.includes(wanted);
+  const all = objs(spec.versions).map(goVersion);
+  const many = badValue('spec.versions', all, 'must have exactly one version marked as storage version');
+  return [
+    ...when(storage.length !== 1, many),
+    ...when(stored.length === 0, badValue(field, null, 'must have at least one stored version')),
+    ...when(lost, badValue(field, stored, `must have the storage version ${wanted}`)),
+  ];
 }
 
 const APPROVAL = 'api-approved.kubernetes.io';
 const PROTECTED = `protected groups must have approval annotation "${APPROVAL}", see https://github.com/kubernetes/enhancements/pull/1111`;
 const UNSUPPORTED = 'is not supported by this API server';
 
-function nameCauses({ metadata, spec: given }: Resource, live: Resource | undefined): Cause[] {
-  const spec = obj(given);
-  const { plural, kind } = obj(spec.names);
-  const group = text(spec.group);
+function nameCauses({ metadata, spec: given }: Resource, live: Resource | undefined): readonly Cause[] {
+  const { names, group: named, scope, conversion, versions } = obj(given);
+  const { plural, kind } = obj(names);
+  const group = text(named);
   if (live !== undefined && obj(live.spec).group !== group)
     return [badValue('spec.group', group, 'field is immutable')];
-  const causes: Cause[] = [];
-  if (metadata.name !== `${text(plural)}.${group}`)
-    causes.push(badValue('metadata.name', metadata.name, 'must be spec.names.plural+"."+spec.group'));
-  if (/(^|\.)(k8s|kubernetes)\.io$/.test(group) && metadata.annotations?.[APPROVAL] === undefined)
-    causes.push(required(`metadata.annotations[${APPROVAL}]`, PROTECTED));
-  if (!['Cluster', 'Namespaced'].includes(text(spec.scope))) causes.push(required('spec.scope'));
-  if (text(kind) === '') causes.push(required('spec.names.kind'));
-  return [...causes, ...featureCauses(spec)];
-}
-
-function featureCauses({ conversion, versions }: Obj): Cause[] {
+  const unapproved = metadata.annotations?.[APPROVAL] === undefined && /(^|\.)(k8s|kubernetes)\.io$/.test(group);
+  const misnamed = badValue('metadata.name', metadata.name, 'must be spec.names.plural+"."+spec.group');
   const scaled = objs(versions).some(({ subresources }) => obj(subresources).scale !== undefined);
   const { strategy } = obj(conversion);
-  const causes = strategy === 'None' ? [] : [badValue('spec.conversion.strategy', strategy, UNSUPPORTED)];
-  return scaled ? [...causes, badValue('spec.versions.subresources.scale', null, UNSUPPORTED)] : causes;
+  return [
+    ...when(metadata.name !== `${text(plural)}.${group}`, misnamed),
+    ...when(unapproved, required(`metadata.annotations[${APPROVAL}]`, PROTECTED)),
+    ...when(!['Cluster', 'Namespaced'].includes(text(scope)), required('spec.scope')),
+    ...when(text(kind) === '', required('spec.names.kind')),
+    ...when(strategy !== 'None', badValue('spec.conversion.strategy', strategy, UNSUPPORTED)),
+    ...when(scaled, badValue('spec.versions.subresources.scale', null, UNSUPPORTED)),
+  ];
 }
 
 /** Words of a schema or of a CEL rule this server cannot honour; a CRD that uses them is refused, not served wrongly. */
 const UNKNOWN_WORDS =
-  '$ref allOf anyOf oneOf not uniqueItems exclusiveMaximum minProperties maxProperties multipleOf messageExpression fieldPath optionalOldSelf'.split(
-    ' ',
-  );
-const wordCauses = (given: object, at: string): Cause[] =>
-  UNKNOWN_WORDS.filter((word) => word in given).map((word) =>
-    badValue(`${at}.${word}`, (given as Obj)[word], UNSUPPORTED),
+  /^(\$ref|(all|any|one)Of|not|uniqueItems|exclusiveMaximum|(min|max)Properties|multipleOf|messageExpression|fieldPath|optionalOldSelf)$/;
+const wordCauses = (given: Obj, at: string): readonly Cause[] =>
+  Object.keys(given).flatMap((word) =>
+    when(UNKNOWN_WORDS.test(word), badValue(`${at}.${word}`, given[word], UNSUPPORTED)),
   );
 
-function attempt(field: string, value: unknown, why: string, action: () => unknown): Cause[] {
+function attempt(field: string, value: unknown, why: string, action: () => unknown): readonly Cause[] {
   try {
     action();
     return [];
@@ -91,28 +80,25 @@ function attempt(field: string, value: unknown, why: string, action: () => unkno
 }
 
 function structureCauses(schema: Schema, at: string, role: string): Cause[] {
-  const causes = wordCauses(schema, at);
-  const { type, pattern, items, additionalProperties: open, default: preset } = schema;
+  const { type, pattern = '', items, additionalProperties: open, default: preset, properties = {} } = schema;
   const free = schema['x-kubernetes-int-or-string'] ?? schema['x-kubernetes-preserve-unknown-fields'] ?? false;
-  if (type === undefined && !free) causes.push(required(`${at}.type`, `must not be empty for specified ${role}`));
-  if (preset !== undefined) causes.push(...schemaCauses(schema, preset, { field: `${at}.default`, label: '' }));
-  const check = (): unknown => new RegExp(pattern ?? '', 'u');
-  causes.push(
-    ...attempt(`${at}.pattern`, pattern, 'must be a valid regular expression', check),
-    ...celCauses(schema, at),
-  );
-  for (const [name, child] of Object.entries(schema.properties ?? {}))
-    causes.push(...structureCauses(child, `${at}.properties[${name}]`, 'object fields'));
-  if (items !== undefined) causes.push(...structureCauses(items, `${at}.items`, 'array items'));
-  return isObj(open) ? [...causes, ...structureCauses(open, `${at}.additionalProperties`, 'object fields')] : causes;
-}
-
-const celCauses = (schema: Schema, at: string): Cause[] =>
-  (schema['x-kubernetes-validations'] ?? []).flatMap((each, index) => {
+  const rules = objs(schema['x-kubernetes-validations']).flatMap((each, index) => {
     const here = `${at}.x-kubernetes-validations[${index}]`;
-    const check = (): unknown => compileRule(text(each.rule), schema);
-    return [...wordCauses(each, here), ...attempt(`${here}.rule`, each.rule, 'compilation failed: ERROR', check)];
+    const compile = (): unknown => compileRule(text(each.rule), schema);
+    return [...wordCauses(each, here), ...attempt(`${here}.rule`, each.rule, 'compilation failed: ERROR', compile)];
   });
+  const fields = Object.entries(properties);
+  return [
+    ...wordCauses({ ...schema }, at),
+    ...when(type === undefined && !free, required(`${at}.type`, `must not be empty for specified ${role}`)),
+    ...(preset === undefined ? [] : schemaCauses(schema, preset, { field: `${at}.default`, label: '' })),
+    ...attempt(`${at}.pattern`, pattern, 'must be a valid regular expression', () => new RegExp(pattern, 'u')),
+    ...rules,
+    ...fields.flatMap(([name, child]) => structureCauses(child, `${at}.properties[${name}]`, 'object fields')),
+    ...(items === undefined ? [] : structureCauses(items, `${at}.items`, 'array items')),
+    ...(isObj(open) ? structureCauses(open, `${at}.additionalProperties`, 'object fields') : []),
+  ];
+}
 
 function schemasCauses(spec: Obj): Cause[] {
   const schemas = objs(spec.versions).map((version) => obj(version.schema).openAPIV3Schema);
@@ -128,17 +114,14 @@ function schemasCauses(spec: Obj): Cause[] {
 
 /** Rules of CustomResourceDefinitions. */
 export const crdRules: Rules = {
-  conditional: true,
   prepare: (_, { next, live }) => prepare(next, live),
-  validate: (_, { next, live }) => [
-    ...nameCauses(next, live),
-    ...versionCauses(obj(next.spec), obj(next.status)),
-    ...schemasCauses(obj(next.spec)),
-  ],
+  validate: (_, { next, live }) => {
+    const spec = obj(next.spec);
+    return [...nameCauses(next, live), ...versionCauses(spec, obj(next.status)), ...schemasCauses(spec)];
+  },
 };
 
-const BLOCKING =
-  'FieldValueRequired FieldValueNotSupported FieldValueTypeInvalid FieldValueTooLong FieldValueTooMany'.split(' ');
+const BLOCKING = /^FieldValue(Required|NotSupported|TypeInvalid|TooLong|TooMany)$/;
 const UNCHECKED =
   'some validation rules were not checked because the object was invalid; correct the existing errors to complete validation';
 
@@ -146,30 +129,77 @@ const UNCHECKED =
 export function customCauses(root: Schema, schema: Schema, value: unknown, old: unknown, at: Place): Cause[] {
   const causes = schemaCauses(schema, value, at);
   if (!JSON.stringify(root).includes('"x-kubernetes-validations"')) return causes;
-  if (causes.some(({ reason }) => BLOCKING.includes(reason))) return [...causes, badValue('<nil>', null, UNCHECKED)];
+  if (causes.some(({ reason }) => BLOCKING.test(reason))) return [...causes, badValue('<nil>', null, UNCHECKED)];
   return [...causes, ...ruleCauses(schema, value, old, at.field)];
 }
 
-function ruleCauses(schema: Schema, value: unknown, old: unknown, field: string): Cause[] {
-  const causes: Cause[] = [];
-  for (const { rule, message } of schema['x-kubernetes-validations'] ?? []) {
-    if (old === undefined && text(rule).includes('oldSelf')) continue;
-    const run = compileRule(text(rule), schema);
-    const failed = attempt('', undefined, 'rule evaluation error', () => {
-      if (!run({ self: value, oldSelf: old }))
-        causes.push({
-          reason: 'FieldValueInvalid',
-          message: `Invalid value: ${text(message) || `failed rule: ${text(rule)}`}`,
-          field,
-        });
-    });
-    causes.push(...failed.map((cause) => ({ ...cause, field })));
+function ruleCauses(schema: Schema, value: unknown, old: unknown, field: string): readonly Cause[] {
+  const own = objs(schema['x-kubernetes-validations']).flatMap(({ rule, message }) => {
+    if (old === undefined && text(rule).includes('oldSelf')) return [];
+    const words = `Invalid value: ${text(message) || `failed rule: ${text(rule)}`}`;
+    const failed = { reason: 'FieldValueInvalid', message: words, field };
+    let holds = true;
+    const run = (): unknown => (holds = compileRule(text(rule), schema)({ self: value, oldSelf: old }));
+    return [...attempt(field, undefined, 'rule evaluation error', run), ...when(!holds, failed)];
+  });
+  const items = list(value).flatMap((item, at) => ruleCauses(schema.items ?? {}, item, undefined, `${field}[${at}]`));
+  const fields = Object.entries(obj(value)).flatMap(([key, item]) =>
+    ruleCauses(fieldSchema(schema, key) ?? {}, item, obj(old)[key], field === '' ? key : `${field}.${key}`),
+  );
+  return [...own, ...items, ...fields];
+}
+
+/** Values by the names that rules use: self and oldSelf. */
+type Scope = Readonly<Record<'self' | 'oldSelf', unknown>>;
+const PATH = '(?:self|oldSelf)(?:\\.[A-Za-z_]\\w*)*';
+const OPERAND = `${PATH}|-?\\d+(?:\\.\\d+)?|"[^"\\\\]*"|'[^'\\\\"]*'|true|false`;
+const ATOM = new RegExp(`^(?:(!?)\\s*has\\((${PATH})\\)|(${OPERAND})\\s*(==|!=|<=|>=|<|>)\\s*(${OPERAND}))$`);
+
+function order(a: unknown, b: unknown): number {
+  if (typeof a !== typeof b || typeof a === 'object') throw new Error('no such overload');
+  return (a as string) < (b as string) ? -1 : Number((a as string) > (b as string));
+}
+
+const COMPARISONS = new Map<string | undefined, (a: unknown, b: unknown) => boolean>([
+  ['==', same],
+  ['!=', (a, b) => !same(a, b)],
+  ['<', (a, b) => order(a, b) < 0],
+  ['<=', (a, b) => order(a, b) <= 0],
+  ['>', (a, b) => order(a, b) > 0],
+  ['>=', (a, b) => order(a, b) >= 0],
+]);
+
+/** A literal, or a path that the schema has. */
+function compileOperand(source: string, schema: Schema): (scope: Scope) => unknown {
+  if (!/^(self|oldSelf)/.test(source)) return () => JSON.parse(source.replaceAll("'", '"')) as unknown;
+  const [root = '', ...keys] = source.split('.');
+  let at: Schema | undefined = schema;
+  for (const key of keys) {
+    at = fieldSchema(at, key) ?? (at['x-kubernetes-preserve-unknown-fields'] === true ? at : undefined);
+    if (at === undefined) throw new Error(`undefined field '${key}'`);
   }
-  for (const [index, item] of list(value).entries())
-    causes.push(...ruleCauses(schema.items ?? {}, item, undefined, `${field}[${index}]`));
-  for (const [key, item] of Object.entries(obj(value)))
-    causes.push(
-      ...ruleCauses(fieldSchema(schema, key) ?? {}, item, obj(old)[key], field === '' ? key : `${field}.${key}`),
-    );
-  return causes;
+  return (scope) => dig(scope[root as keyof Scope], ...keys);
+}
+
+function compileAtom(source: string, schema: Schema): (scope: Scope) => boolean {
+  const [, negated, path, left = '', operator, right = ''] = ATOM.exec(source) ?? [];
+  const [a, b] = [compileOperand((path ?? left) || 'null', schema), compileOperand(right || 'null', schema)];
+  if (path !== undefined) return (scope) => (negated === '!') !== (a(scope) !== undefined);
+  const compare = COMPARISONS.get(operator);
+  if (compare === undefined)
+    throw new Error(`"${source}" is not supported by this API server: it knows has(), comparisons, && and ||`);
+  return (scope) => {
+    const [x, y] = [a(scope), b(scope)];
+    if (x === undefined || y === undefined) throw new Error(`no such key: ${x === undefined ? left : right}`);
+    return compare(x, y);
+  };
+}
+
+/**
+ * Compiles a rule of the Common Expression Language, of which comparisons and has() joined by && and || are understood;
+ * throws an Error with the compiler's words for everything else.
+ */
+function compileRule(source: string, schema: Schema): (scope: Scope) => boolean {
+  const parts = source.split('||').map((part) => part.split('&&').map((atom) => compileAtom(atom.trim(), schema)));
+  return (scope) => parts.some((atoms) => atoms.every((atom) => atom(scope)));
 }

@@ -1,4 +1,4 @@
-import { type Obj } from './json.ts';
+import { type Obj } from '../../kube/json.ts';
 
 /** One entry of details.causes; the message already names the kind of error ("Invalid value: …"). */
 export interface Cause {
@@ -8,29 +8,20 @@ export interface Cause {
 }
 
 /** What a resource is called in messages. */
-export interface Named {
-  readonly group: string;
-  readonly plural: string;
-}
+export type Named = { readonly group: string; readonly plural: string };
 
 /** A refused request: becomes the HTTP status and a meta/v1 Status body; without details `reason` may be ''. */
 export class ApiError extends Error {
   readonly code: number;
-  readonly #reason: string;
-  readonly #details: Obj | undefined;
-  readonly #metadata: Obj;
+  readonly #rest: Obj;
   constructor(code: number, message: string, reason = '', details?: Obj, metadata: Obj = {}) {
     super(message);
     this.code = code;
-    this.#reason = reason;
-    this.#details = details;
-    this.#metadata = metadata;
+    this.#rest = { metadata, ...(reason === '' ? {} : { reason }), ...(details && { details }) };
   }
   body(): Obj {
-    const head = { kind: 'Status', apiVersion: 'v1', metadata: this.#metadata, status: 'Failure' };
-    const reason = this.#reason === '' ? {} : { reason: this.#reason };
-    const details = this.#details === undefined ? {} : { details: this.#details };
-    return { ...head, message: this.message, ...reason, ...details, code: this.code };
+    const { message, code } = this;
+    return { kind: 'Status', apiVersion: 'v1', status: 'Failure', message, code, ...this.#rest };
   }
 }
 
@@ -43,15 +34,17 @@ const details = (name: string, group: string, kind: string): Obj =>
 
 /** 400 with the message as it is. */
 export const badRequest = (message: string): ApiError => new ApiError(400, message, 'BadRequest');
-
+/** 415 naming the media types that would do. */
+export const badMedia = (accepted: string): ApiError => {
+  const message = `the body of the request was in an unknown format - accepted media types include: ${accepted}`;
+  return new ApiError(415, message, 'UnsupportedMediaType');
+};
 /** 404 for one object. */
 export const notFound = ({ plural, group }: Named, name: string): ApiError =>
   new ApiError(404, `${of(plural, group)} "${name}" not found`, 'NotFound', details(name, group, plural));
-
 /** 404 for a resource, version or subresource that a known group does not have. */
 export const noSuchResource = (): ApiError =>
   new ApiError(404, 'the server could not find the requested resource', 'NotFound', {});
-
 /** 405 for a verb the resource does not have. */
 export const methodNotAllowed = (): ApiError =>
   new ApiError(405, 'the server does not allow this method on the requested resource', 'MethodNotAllowed', {});
@@ -68,9 +61,6 @@ export function conflict({ plural, group }: Named, name: string, why: string): A
   return new ApiError(409, message, 'Conflict', details(name, group, plural));
 }
 
-/** The words of optimistic locking. */
-export const MODIFIED = 'the object has been modified; please apply your changes to the latest version and try again';
-
 /** 403 for a resource request; name '' when the request names no object. */
 export function forbidden({ plural, group }: Named, name: string, why: string, extra: Obj = {}): ApiError {
   const message = `${of(plural, group)}${name === '' ? '' : ` "${name}"`} is forbidden: ${why}`;
@@ -84,37 +74,29 @@ export function invalid(kind: string, group: string, name: string, causes: reado
   return new ApiError(422, message, 'Invalid', { ...details(name, group, kind), causes });
 }
 
+const cause = (reason: string, field: string, message: string): Cause => ({ reason, message, field });
 /** Cause "Required value". */
-export const required = (field: string, why = ''): Cause => ({
-  reason: 'FieldValueRequired',
-  message: `Required value${why === '' ? '' : `: ${why}`}`,
-  field,
-});
-
+export const required = (field: string, why = ''): Cause =>
+  cause('FieldValueRequired', field, `Required value${why === '' ? '' : `: ${why}`}`);
 /** Cause "Invalid value: <value as JSON>: why". */
-export const badValue = (field: string, value: unknown, why: string, reason = 'FieldValueInvalid'): Cause => ({
-  reason,
-  message: `Invalid value: ${JSON.stringify(value ?? null)}: ${why}`,
-  field,
-});
+export const badValue = (field: string, value: unknown, why: string, reason = 'FieldValueInvalid'): Cause =>
+  cause(reason, field, `Invalid value: ${JSON.stringify(value ?? null)}: ${why}`);
 
 /** Cause "Unsupported value". */
 export function unsupported(field: string, value: unknown, allowed: readonly unknown[]): Cause {
   const supported = allowed.map((each) => JSON.stringify(each)).join(', ');
   const message = `Unsupported value: ${JSON.stringify(value)}: supported values: ${supported}`;
-  return { reason: 'FieldValueNotSupported', message, field };
+  return cause('FieldValueNotSupported', field, message);
 }
 
 /** Cause "Duplicate value". */
-export const duplicate = (field: string, value: unknown): Cause => ({
-  reason: 'FieldValueDuplicate',
-  message: `Duplicate value: ${JSON.stringify(value)}`,
-  field,
-});
-
+export const duplicate = (field: string, value: unknown): Cause =>
+  cause('FieldValueDuplicate', field, `Duplicate value: ${JSON.stringify(value)}`);
 /** Cause "Forbidden". */
-export const notAllowed = (field: string, why: string): Cause => ({
-  reason: 'FieldValueForbidden',
-  message: `Forbidden: ${why}`,
-  field,
-});
+export const notAllowed = (field: string, why: string): Cause =>
+  cause('FieldValueForbidden', field, `Forbidden: ${why}`);
+/** Cause "Too long" or "Too many". */
+export const tooMuch = (field: string, what: 'Long' | 'Many', words: string): Cause =>
+  cause(`FieldValueToo${what}`, field, `Too ${what.toLowerCase()}: ${words}`);
+/** The causes when a condition holds, else none. */
+export const when = (holds: boolean, ...causes: readonly Cause[]): readonly Cause[] => (holds ? causes : []);

@@ -1,11 +1,22 @@
-import { type Resource } from './json.ts';
+import { type Obj } from '../../kube/json.ts';
+
+/** ObjectMeta as it is stored; written only on copies that are not in the store yet. */
+type Meta = Obj & { name: string; finalizers?: string[] } & Partial<
+    Record<'namespace' | 'uid' | 'resourceVersion' | 'deletionTimestamp', string> &
+      Record<'generation' | 'deletionGracePeriodSeconds', number> &
+      Record<'labels' | 'annotations', Record<string, string>> &
+      Record<'ownerReferences' | 'managedFields', Obj[]>
+  >;
+
+/** A Kubernetes object as it is stored: never changed in place once stored. */
+export type Resource = Obj & { apiVersion: string; kind: string; metadata: Meta };
 
 /** One change of one object; `object` carries the new resourceVersion, also when it is a deletion. */
 export interface Change {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
   readonly revision: number;
   readonly object: Resource;
-  readonly previous?: Resource | undefined;
+  readonly previous: Resource | undefined;
 }
 
 /** All objects of one resource by "namespace/name", with the changes that watches and exact lists may still ask for. */
@@ -29,9 +40,9 @@ export const placeOf = ({ metadata }: Resource): string => `${metadata.namespace
  * INVARIANTS: stored objects are never changed in place; changes are delivered synchronously, in revision order.
  */
 export class Store {
-  readonly tables = new Map<string, Table>();
-  #revision = 1;
+  readonly #tables = new Map<string, Table>();
   readonly #listeners = new Set<(table: Table, change: Change) => void>();
+  #revision = 1;
 
   get revision(): number {
     return this.#revision;
@@ -39,20 +50,20 @@ export class Store {
 
   /** The table, made when missing; a new one knows no history before this moment. */
   table(key: string): Table {
-    const known = this.tables.get(key);
-    const made: Table = known ?? { key, objects: new Map(), watchers: new Map(), history: [], oldest: this.#revision };
-    if (known === undefined) this.tables.set(key, made);
-    return made;
+    const made = { key, objects: new Map(), watchers: new Map(), history: [], oldest: this.#revision };
+    const table = this.#tables.get(key) ?? made;
+    this.#tables.set(key, table);
+    return table;
   }
 
   /** Forgets a table and ends its watches. */
   drop(key: string): void {
-    for (const end of this.tables.get(key)?.watchers.values() ?? []) end();
-    this.tables.delete(key);
+    for (const end of this.#tables.get(key)?.watchers.values() ?? []) end();
+    this.#tables.delete(key);
   }
 
   get(key: string, namespace: string | undefined, name: string): Resource | undefined {
-    return this.tables.get(key)?.objects.get(`${namespace ?? ''}/${name}`);
+    return this.#tables.get(key)?.objects.get(`${namespace ?? ''}/${name}`);
   }
 
   /** Objects in the order of namespace and name; all namespaces when none is given. */
@@ -62,14 +73,12 @@ export class Store {
 
   /** Objects as they were at a revision, undefined when that is no longer known. */
   listAt(key: string, revision: number, namespace?: string): Resource[] | undefined {
-    const table = this.table(key);
-    if (revision < table.oldest) return undefined;
-    const objects = new Map(table.objects);
-    for (let at = table.history.length - 1; (table.history[at]?.revision ?? 0) > revision; at -= 1) {
-      const { object, previous } = table.history[at] as Change;
+    const { oldest, history, objects: newest } = this.table(key);
+    if (revision < oldest) return undefined;
+    const objects = new Map(newest);
+    for (const { object, previous } of history.filter((change) => change.revision > revision).reverse())
       if (previous === undefined) objects.delete(placeOf(object));
       else objects.set(placeOf(object), previous);
-    }
     return [...objects]
       .filter(([place]) => namespace === undefined || place.startsWith(`${namespace}/`))
       .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -82,12 +91,7 @@ export class Store {
     const previous = objects.get(placeOf(given));
     const object = this.#stamp(given);
     objects.set(placeOf(object), object);
-    this.#publish(key, {
-      type: previous === undefined ? 'ADDED' : 'MODIFIED',
-      revision: this.#revision,
-      object,
-      previous,
-    });
+    this.#publish(key, previous === undefined ? 'ADDED' : 'MODIFIED', object, previous);
     return object;
   }
 
@@ -95,12 +99,12 @@ export class Store {
     const previous = this.get(key, metadata.namespace, metadata.name);
     if (previous === undefined) return;
     this.table(key).objects.delete(placeOf(previous));
-    this.#publish(key, { type: 'DELETED', object: this.#stamp(previous), revision: this.#revision, previous });
+    this.#publish(key, 'DELETED', this.#stamp(previous), previous);
   }
 
   /** Forgets all history: older revisions are answered with 410 from now on. */
   compact(): void {
-    for (const table of this.tables.values()) Object.assign(table, { history: [], oldest: this.#revision });
+    for (const table of this.#tables.values()) Object.assign(table, { history: [], oldest: this.#revision });
   }
 
   onChange(listener: (table: Table, change: Change) => void): void {
@@ -112,8 +116,9 @@ export class Store {
     return { ...object, metadata: { ...object.metadata, resourceVersion: String(this.#revision) } };
   }
 
-  #publish(key: string, change: Change): void {
+  #publish(key: string, type: Change['type'], object: Resource, previous: Resource | undefined): void {
     const table = this.table(key);
+    const change = { type, revision: this.#revision, object, previous };
     table.history.push(change);
     if (table.history.length >= 2 * HISTORY)
       table.oldest = table.history.splice(0, HISTORY).at(-1)?.revision ?? table.oldest;

@@ -1,61 +1,38 @@
 import { randomUUID } from 'node:crypto';
-import { type Api, type Change, type Rules } from './api.ts';
+import { type Obj, same, text, timestamp, without } from '../../kube/json.ts';
+import { ApplyConflictError, applyConfig, trackUpdate, type Writer } from '../../kube/managedfields.ts';
 import { checkName, isApply, parseBody, patchDocument, readConfig, readObject, readPatched } from './bodies.ts';
 import { customCauses } from './crd.ts';
-import { type Obj, type Resource, same, text, timestamp, without } from './json.ts';
-import { type Writer, applyConfig, trackUpdate } from './managed.ts';
-import { type ResourceType, groupVersion } from './registry.ts';
-import { type Answer, type ApiRequest, type User, type WriteOptions, writeOptions } from './request.ts';
-import { rulesOf } from './rules.ts';
+import { groupVersion, type ResourceType } from './registry.ts';
+import type { Answer, Api, ApiRequest, Change, Rules, WriteOptions } from './request.ts';
+import { writeOptions } from './request.ts';
+import { metaCauses, rulesOf } from './rules.ts';
 import { applyDefaults, schemaCauses } from './schema.ts';
-import {
-  ApiError,
-  type Cause,
-  MODIFIED,
-  alreadyExists,
-  badRequest,
-  badValue,
-  conflict,
-  forbidden,
-  invalid,
-  notFound,
-} from './status.ts';
-import { metaCauses, metaUpdateCauses } from './validation.ts';
+import * as status from './status.ts';
+import { type Resource } from './store.ts';
 
 /** One write of one object by somebody. */
-export interface Write {
-  readonly type: ResourceType;
-  readonly user: User;
+export type Write = Pick<ApiRequest, 'type' | 'user' | 'namespace' | 'name' | 'subresource'> & {
   readonly options: WriteOptions;
-  readonly namespace: string;
-  readonly name: string;
-  readonly subresource: string;
   /** True for PUT, where a resourceVersion may be mandatory. */
   readonly replaces?: boolean;
-}
+};
 
-const rulesFor = (type: ResourceType): Rules =>
-  type.custom === undefined ? rulesOf(type.kind) : { conditional: true };
-const LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
-const suffix = (): string =>
-  Array.from({ length: 5 }, () => LETTERS[Math.floor(Math.random() * LETTERS.length)]).join('');
+const rulesFor = (type: ResourceType): Rules => (type.custom === undefined ? rulesOf(type.kind) : {});
 
 /** Refuses what would be created in a namespace or for a CRD that is missing or going away. */
-function refuseTerminating(api: Api, { type, namespace }: Write, name: string): void {
-  const crd = api.store.get(
-    'apiextensions.k8s.io/customresourcedefinitions',
-    undefined,
-    `${type.plural}.${type.group}`,
-  );
+function refuseTerminating({ store }: Api, { type, namespace }: Write, name: string): void {
+  const crdName = `${type.plural}.${type.group}`;
+  const crd = store.get('apiextensions.k8s.io/customresourcedefinitions', undefined, crdName);
   if (crd?.metadata.deletionTimestamp !== undefined)
-    throw forbidden(type, name, 'create not allowed while custom resource definition is terminating');
-  const home = api.store.get('namespaces', undefined, namespace);
+    throw status.forbidden(type, name, 'create not allowed while custom resource definition is terminating');
+  const home = store.get('namespaces', undefined, namespace);
   if (!type.namespaced) return;
-  if (home === undefined) throw notFound({ plural: 'namespaces', group: '' }, namespace);
+  if (home === undefined) throw status.notFound({ plural: 'namespaces', group: '' }, namespace);
   const message = `namespace ${namespace} is being terminated`;
   const causes = [{ reason: 'NamespaceTerminating', message, field: 'metadata.namespace' }];
   const why = `unable to create new content in namespace ${namespace} because it is being terminated`;
-  if (home.metadata.deletionTimestamp !== undefined) throw forbidden(type, name, why, { causes });
+  if (home.metadata.deletionTimestamp !== undefined) throw status.forbidden(type, name, why, { causes });
 }
 
 const writerOf = (api: Api, { type, options, subresource }: Write): Writer => {
@@ -70,29 +47,25 @@ const SERVER_SET =
 export function createObject(api: Api, write: Write, given: Resource): Resource {
   const { type, options, namespace } = write;
   if (text(given.metadata.resourceVersion) !== '')
-    throw new ApiError(500, 'resourceVersion should not be set on objects to be created');
+    throw new status.ApiError(500, 'resourceVersion should not be set on objects to be created');
   checkNamespace(write, given);
   const prefix = text(given.metadata.generateName);
-  const name = text(given.metadata.name) || (prefix === '' ? '' : prefix + suffix());
-  const own = {
-    uid: randomUUID(),
-    creationTimestamp: timestamp(api.now()),
-    ...(type.counted ? { generation: 1 } : {}),
-  };
-  const place = { name, ...(type.namespaced ? { namespace } : {}) };
-  const metadata = { ...without(given.metadata, ...SERVER_SET), ...place, ...own };
+  const name = text(given.metadata.name) || (prefix === '' ? '' : prefix + randomUUID().slice(0, 5));
+  const place = { name, ...(type.namespaced && { namespace }), ...(type.counted && { generation: 1 }) };
+  const own = { ...place, uid: randomUUID(), creationTimestamp: timestamp(api.now()) };
+  const metadata = { ...without(given.metadata, ...SERVER_SET), ...own };
   const next: Resource = { ...(type.subresources.has('status') ? without(given, 'status') : given), metadata };
   refuseTerminating(api, write, name);
   settle(api, write, next);
   const live = api.store.get(type.table, next.metadata.namespace, name);
-  if (live !== undefined) throw alreadyExists(type, name, live.metadata.deletionTimestamp !== undefined);
+  if (live !== undefined) throw status.alreadyExists(type, name, live.metadata.deletionTimestamp !== undefined);
   next.metadata.managedFields ??= trackUpdate(writerOf(api, write), undefined, next);
   return options.dryRun ? next : api.store.put(type.table, next);
 }
 
 function checkNamespace({ type, namespace }: Write, { metadata }: Resource): void {
   if (type.namespaced && ![namespace, ''].includes(metadata.namespace ?? ''))
-    throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
+    throw status.badRequest('the namespace of the provided object does not match the namespace sent on the request');
 }
 
 /** Defaults, admission, generation and validation; changes `next`, throws 403 or 422. */
@@ -101,47 +74,49 @@ function settle(api: Api, write: Write, next: Resource, live?: Resource): void {
   const change = { type, next, live, user, dryRun: options.dryRun };
   applyDefaults(type.schema, next);
   rulesFor(type).prepare?.(api, change);
-  const unchanged = live !== undefined && same(content(type, live), content(type, next));
-  if (live !== undefined && type.counted)
-    next.metadata.generation = (live.metadata.generation ?? 0) + (unchanged ? 0 : 1);
-  const meta = [...(live === undefined ? [] : metaUpdateCauses(live, next)), ...metaCauses(type, next)];
-  const causes = [...meta, ...contentCauses(api, write, change)];
-  if (causes.length > 0) throw invalid(type.kind, type.group, next.metadata.name, causes);
+  if (live !== undefined && type.counted) {
+    const changed = !same(content(type, live), content(type, next));
+    next.metadata.generation = (live.metadata.generation ?? 0) + Number(changed);
+  }
+  const causes = [...metaCauses(type, next, live), ...contentCauses(api, write, change)];
+  if (causes.length > 0) throw status.invalid(type.kind, type.group, next.metadata.name, causes);
 }
 
 /** What metadata.generation counts the changes of. */
 const content = ({ subresources }: ResourceType, object: Resource): Obj =>
   without(object, 'metadata', subresources.has('status') ? 'status' : '');
 
-function contentCauses(api: Api, { type, subresource }: Write, change: Change): Cause[] {
+function contentCauses(api: Api, { type, subresource }: Write, change: Change): status.Cause[] {
   const { next, live } = change;
   const { schema, custom } = type;
   if (custom === undefined)
     return [...schemaCauses(schema, next, { field: '' }), ...(rulesFor(type).validate?.(api, change) ?? [])];
   if (subresource !== 'status') return customCauses(schema, schema, next, live, { field: '', label: '' });
-  const status = schema.properties?.status ?? {};
-  return customCauses(schema, status, next.status ?? {}, live?.status, { field: 'status', label: '' });
+  const part = schema.properties?.status ?? {};
+  return customCauses(schema, part, next.status ?? {}, live?.status, { field: 'status', label: '' });
 }
 
 /** Optimistic locking: refuses a stale resourceVersion or (on PUT) another uid. */
 function checkVersion({ type, replaces }: Write, { metadata: live }: Resource, { metadata }: Resource): void {
   const { resourceVersion: version = '', uid = '' } = metadata;
-  if (version === '' && replaces === true && rulesFor(type).conditional === true) {
-    const cause = badValue('metadata.resourceVersion', 0, 'must be specified for an update');
-    throw invalid(type.plural, type.group, live.name, [cause]);
+  if (version === '' && replaces === true && type.conditional) {
+    const cause = status.badValue('metadata.resourceVersion', 0, 'must be specified for an update');
+    throw status.invalid(type.plural, type.group, live.name, [cause]);
   }
   if (/\D/.test(version))
-    throw new ApiError(500, `strconv.ParseUint: parsing ${JSON.stringify(version)}: invalid syntax`);
-  if (!['', live.resourceVersion].includes(version)) throw conflict(type, live.name, MODIFIED);
+    throw new status.ApiError(500, `strconv.ParseUint: parsing ${JSON.stringify(version)}: invalid syntax`);
+  if (!['', live.resourceVersion].includes(version)) throw status.conflict(type, live.name, MODIFIED);
   if (replaces === true && !['', live.uid].includes(uid)) throw otherUid(type, live, uid);
 }
 
-function otherUid(type: ResourceType, live: Resource['metadata'], uid: string): ApiError {
+function otherUid(type: ResourceType, live: Resource['metadata'], uid: string): status.ApiError {
   const key = `/registry/${type.plural}/${live.namespace === undefined ? '' : `${live.namespace}/`}${live.name}`;
   const failed = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${live.uid}`;
   const error = `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: ${failed}`;
-  return conflict(type, live.name, error);
+  return status.conflict(type, live.name, error);
 }
+
+const MODIFIED = 'the object has been modified; please apply your changes to the latest version and try again';
 
 /** What a write may touch: through status only the status, and for built-in kinds metadata. */
 function scoped({ type, subresource }: Write, live: Resource, given: Resource): Resource {
@@ -178,15 +153,14 @@ function isReleased({ metadata: before }: Resource, { kind, metadata }: Resource
   return last && deletionTimestamp !== undefined && grace === 0 && kind !== 'Namespace';
 }
 
-const lookUp = (
-  api: Api,
-  { type, namespace, name }: Pick<Write, 'type' | 'namespace' | 'name'>,
-): Resource | undefined => api.store.get(type.table, type.namespaced ? namespace : undefined, name);
+type Wanted = Pick<Write, 'type' | 'namespace' | 'name'>;
+const lookUp = (api: Api, { type, namespace, name }: Wanted): Resource | undefined =>
+  api.store.get(type.table, type.namespaced ? namespace : undefined, name);
 
 /** The stored object a request names, 404 without it. */
-export function mustGet(api: Api, wanted: Pick<Write, 'type' | 'namespace' | 'name'>): Resource {
+export function mustGet(api: Api, wanted: Wanted): Resource {
   const found = lookUp(api, wanted);
-  if (found === undefined) throw notFound(wanted.type, wanted.name);
+  if (found === undefined) throw status.notFound(wanted.type, wanted.name);
   return found;
 }
 
@@ -203,13 +177,11 @@ export function handleUpdate(api: Api, request: ApiRequest): Answer {
   const object = readObject(request, parseBody(request, request.type.kind), request.body, options);
   checkName(request.name, object);
   const write = { ...request, options, replaces: true };
-  const creates =
-    rulesFor(request.type).putCreates === true && request.subresource === '' && lookUp(api, request) === undefined;
-  if (!creates) return { code: 200, object: updateObject(api, write, mustGet(api, request), object) };
-  return {
-    code: 201,
-    object: createObject(api, write, { ...object, metadata: without(object.metadata, 'resourceVersion') }),
-  };
+  const mayCreate = request.type.putCreates && request.subresource === '';
+  if (!mayCreate || lookUp(api, request) !== undefined)
+    return { code: 200, object: updateObject(api, write, mustGet(api, request), object) };
+  const fresh = { ...object, metadata: without(object.metadata, 'resourceVersion') };
+  return { code: 201, object: createObject(api, write, fresh) };
 }
 
 /** PATCH of an object or of its status, also server-side apply. */
@@ -217,11 +189,8 @@ export function handlePatch(api: Api, request: ApiRequest): Answer {
   if (isApply(request)) return handleApply(api, request);
   const options = writeOptions(request, 'PatchOptions');
   const live = mustGet(api, request);
-  const patched = patchDocument(request, {
-    ...live,
-    apiVersion: groupVersion(request.type.group, request.type.version),
-  });
-  const object = readPatched(request, patched, options);
+  const apiVersion = groupVersion(request.type.group, request.type.version);
+  const object = readPatched(request, patchDocument(request, { ...live, apiVersion }), options);
   checkName(request.name, object);
   return { code: 200, object: updateObject(api, { ...request, options }, live, object) };
 }
@@ -233,15 +202,26 @@ function handleApply(api: Api, request: ApiRequest): Answer {
   const force = query.get('force') === 'true';
   const live = subresource === '' ? lookUp(api, request) : mustGet(api, request);
   if (live !== undefined) return { code: 200, object: applyObject(api, write, live, config, force) };
-  const mismatch = `uid mismatch: the provided object specified uid ${config.metadata.uid}, and no existing object was found`;
-  if (config.metadata.uid !== undefined) throw conflict(type, name, mismatch);
-  return { code: 201, object: createObject(api, write, applyConfig(writerOf(api, write), undefined, config, force)) };
+  const { uid } = config.metadata;
+  const mismatch = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
+  if (uid !== undefined) throw status.conflict(type, name, mismatch);
+  return { code: 201, object: createObject(api, write, merge(api, write, undefined, config, force)) };
+}
+
+/** A configuration laid over a live object; 409 for conflicts. */
+function merge(api: Api, write: Write, live: Resource | undefined, config: Resource, force: boolean): Resource {
+  try {
+    return applyConfig(writerOf(api, write), live, config, force);
+  } catch (error) {
+    if (!(error instanceof ApplyConflictError)) throw error;
+    throw new status.ApiError(409, error.message, 'Conflict', { causes: error.causes });
+  }
 }
 
 /** Server-side apply of a configuration to a live object. */
 export function applyObject(api: Api, write: Write, live: Resource, config: Resource, force: boolean): Resource {
   checkVersion(write, live, config);
   const ignored = write.subresource === 'status' ? 'spec' : write.type.subresources.has('status') ? 'status' : '';
-  const merged = applyConfig(writerOf(api, write), live, without(config, ignored), force);
+  const merged = merge(api, write, live, without(config, ignored), force);
   return updateObject(api, write, live, merged, true);
 }

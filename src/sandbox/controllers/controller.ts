@@ -69,7 +69,13 @@ export async function writeStatus(
 }
 
 /** Deletes exactly this object, not another that has since taken its name. */
-export async function deleteExactly(client: KubeClient, type: ResourceType, object: KubeObject): Promise<void> {
+export async function deleteExactly(
+  client: KubeClient,
+  type: ResourceType,
+  object: KubeObject,
+  policy?: 'Foreground' | 'Background',
+): Promise<void> {
   const { name, uid } = object.metadata;
-  await client.delete(type, name ?? '', { ...inNamespaceOf(object), ...(uid === undefined ? {} : { uid }) });
+  const options = { ...(uid === undefined ? {} : { uid }), ...(policy && { propagationPolicy: policy }) };
+  await client.delete(type, name ?? '', { ...inNamespaceOf(object), ...options });
 }

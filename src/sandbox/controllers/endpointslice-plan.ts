@@ -2,7 +2,7 @@ import type { Container, EndpointSlice, Pod, Service, ServicePort } from '../../
 import { RESOURCES } from '../../kube/resources.ts';
 import { shortHash } from './json.ts';
 import { conditionOf, controllerReference, isFinished, isPodReady, isTerminating } from './pods.ts';
-import { hasLabels } from './selectors.ts';
+import { hasLabels } from '../../kube/selectors.ts';
 
 /** Label with the name of the Service a slice belongs to. */
 export const SERVICE_LABEL = 'kubernetes.io/service-name';

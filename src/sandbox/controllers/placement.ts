@@ -1,5 +1,5 @@
 import type { LabelSelector, Node, PodSpec, Toleration } from '../../kube/objects.ts';
-import { hasLabels, matchesExpression } from './selectors.ts';
+import { hasLabels, matchesExpression } from '../../kube/selectors.ts';
 
 type Taint = NonNullable<NonNullable<Node['spec']>['taints']>[number];
 type Expressions = NonNullable<LabelSelector['matchExpressions']>;

@@ -8,7 +8,9 @@ export interface Found {
 
 /** One write of the garbage collector. */
 export type GarbageStep =
-  | { readonly kind: 'delete'; readonly found: Found }
+  /** Some owners are not known: ask the server, and delete the object when none is left, else forget those that are gone. */
+  | { readonly kind: 'dangling'; readonly found: Found }
+  | { readonly kind: 'delete'; readonly found: Found; readonly foreground: boolean }
   | { readonly kind: 'owners'; readonly found: Found; readonly owners: readonly OwnerReference[] }
   | { readonly kind: 'finalizers'; readonly found: Found; readonly finalizers: readonly string[] };
 
@@ -49,22 +51,22 @@ function ownerSteps(owner: Found, all: readonly Found[]): readonly GarbageStep[]
   );
   const deletions = dependents
     .filter((found) => !isGoing(found))
-    .map((found): GarbageStep => ({ kind: 'delete', found }));
+    .map((found): GarbageStep => ({ kind: 'delete', found, foreground: dependentsOf(found, all).length > 0 }));
   return blocking.length === 0 ? [...deletions, released(owner, FOREGROUND)] : deletions;
 }
 
-/** The next steps: dependents of owners that are gone, and owners that are being deleted in the foreground or orphaning. */
+/** The next steps: dependents of owners that are not known, and owners that are being deleted in the foreground or orphaning. */
 export function planGarbage(all: readonly Found[]): readonly GarbageStep[] {
   const living = new Set(all.map(({ object }) => object.metadata.uid));
   const owned = all.filter((found) => !isGoing(found) && (found.object.metadata.ownerReferences ?? []).length > 0);
-  const orphans = owned.filter(({ object }) =>
-    (object.metadata.ownerReferences ?? []).every((reference) => !living.has(reference.uid)),
+  const dangling = owned.filter(({ object }) =>
+    (object.metadata.ownerReferences ?? []).some((reference) => !living.has(reference.uid)),
   );
   const going = all.filter(
     (found) => isGoing(found) && finalizersOf(found).some((one) => one === FOREGROUND || one === ORPHAN),
   );
   return [
-    ...orphans.map((found): GarbageStep => ({ kind: 'delete', found })),
+    ...dangling.map((found): GarbageStep => ({ kind: 'dangling', found })),
     ...going.flatMap((owner) => ownerSteps(owner, all)),
   ];
 }

@@ -1,26 +1,7 @@
-import type { KubeClient, KubeObject, OwnerReference, ResourceType } from '../../kube/client.ts';
-import { RESOURCES, resourcePath } from '../../kube/resources.ts';
+import type { KubeClient, OwnerReference, ResourceType } from '../../kube/client.ts';
 import { attemptAll } from '../controllers/attempts.ts';
 import { deleteExactly, inNamespaceOf } from '../controllers/controller.ts';
 import { planGarbage, type Found, type GarbageStep } from './garbage-plan.ts';
-import { discoverResources } from './resources.ts';
-
-/** Everything there is, and the kinds of resource that were looked at. */
-interface Everything {
-  readonly types: readonly ResourceType[];
-  readonly found: readonly Found[];
-}
-
-async function listEverything(client: KubeClient, signal: AbortSignal): Promise<Everything> {
-  const types = (await discoverResources(client, signal)).filter(({ plural }) => plural !== 'events');
-  const lists = await Promise.all(
-    types.map(async (type) => {
-      const { items } = await client.list<KubeObject>(type, { signal });
-      return items.map((object): Found => ({ type, object }));
-    }),
-  );
-  return { types, found: lists.flat() };
-}
 
 function typeOf(owner: OwnerReference, types: readonly ResourceType[]): ResourceType | undefined {
   const group = owner.apiVersion.includes('/') ? owner.apiVersion.split('/')[0] : '';
@@ -28,61 +9,49 @@ function typeOf(owner: OwnerReference, types: readonly ResourceType[]): Resource
 }
 
 /**
- * Asks the server itself: an owner made after the lists were taken must not cost its dependents their life; one of an
- * unknown kind counts as there.
+ * The owners that are there. Asks the server itself: one that is not known here yet must not cost its dependents their
+ * life; one of an unknown kind counts as there.
  */
-async function ownersAreGone(client: KubeClient, { object }: Found, types: readonly ResourceType[]): Promise<boolean> {
+async function livingOwners(
+  client: KubeClient,
+  { object }: Found,
+  types: readonly ResourceType[],
+): Promise<readonly OwnerReference[]> {
+  const living: OwnerReference[] = [];
   for (const owner of object.metadata.ownerReferences ?? []) {
     const type = typeOf(owner, types);
-    if (type === undefined) return false;
-    const found = await client.find(type, owner.name, type.namespaced ? inNamespaceOf(object) : {});
-    if (found?.metadata.uid === owner.uid) return false;
+    const found = type && (await client.find(type, owner.name, type.namespaced ? inNamespaceOf(object) : {}));
+    if (type === undefined || found?.metadata.uid === owner.uid) living.push(owner);
   }
-  return true;
+  return living;
 }
 
-async function perform(client: KubeClient, step: GarbageStep, types: readonly ResourceType[]): Promise<void> {
-  const { type, object } = step.found;
-  if (step.kind === 'delete') {
-    if (await ownersAreGone(client, step.found, types)) await deleteExactly(client, type, object);
-    return;
-  }
-  const change = step.kind === 'owners' ? { ownerReferences: step.owners } : { finalizers: step.finalizers };
+async function changeMetadata(client: KubeClient, { type, object }: Found, change: object): Promise<void> {
   const metadata = { ...change, resourceVersion: object.metadata.resourceVersion };
   await client.patch(type, object.metadata.name ?? '', { metadata }, { patchType: 'merge', ...inNamespaceOf(object) });
 }
 
-/** Empties terminating namespaces and lets them go once nothing is in them. */
-async function finishNamespaces(client: KubeClient, all: readonly Found[]): Promise<void> {
-  const going = all.filter(
-    ({ type, object }) =>
-      type.plural === 'namespaces' && type.group === '' && object.metadata.deletionTimestamp !== undefined,
-  );
-  await attemptAll(
-    going.map(({ object }) => async () => {
-      const name = object.metadata.name ?? '';
-      const content = all.filter(({ type, object: one }) => type.namespaced && one.metadata.namespace === name);
-      await attemptAll(
-        content
-          .filter(({ object: one }) => one.metadata.deletionTimestamp === undefined)
-          .map(
-            ({ type, object: one }) =>
-              () =>
-                deleteExactly(client, type, one),
-          ),
-      );
-      if (content.length > 0) return;
-      const finalized = { ...object, apiVersion: 'v1', kind: 'Namespace', spec: { finalizers: [] } };
-      await client.request('PUT', resourcePath(RESOURCES.namespaces, { name, subresource: 'finalize' }), finalized);
-    }),
-  );
+async function settleOwners(client: KubeClient, found: Found, types: readonly ResourceType[]): Promise<void> {
+  const { type, object } = found;
+  const living = await livingOwners(client, found, types);
+  if (living.length === 0) await deleteExactly(client, type, object);
+  else if (living.length < (object.metadata.ownerReferences ?? []).length)
+    await changeMetadata(client, found, { ownerReferences: living });
 }
 
-/** One round of the garbage collector: dependents without owners, foreground and orphaning deletions, terminating namespaces. */
-export async function collectGarbage(client: KubeClient, signal: AbortSignal): Promise<void> {
-  const { types, found } = await listEverything(client, signal);
-  await attemptAll([
-    ...planGarbage(found).map((step) => () => perform(client, step, types)),
-    () => finishNamespaces(client, found),
-  ]);
+async function perform(client: KubeClient, step: GarbageStep, types: readonly ResourceType[]): Promise<void> {
+  const { found } = step;
+  if (step.kind === 'dangling') return settleOwners(client, found, types);
+  if (step.kind === 'owners') return changeMetadata(client, found, { ownerReferences: step.owners });
+  if (step.kind === 'finalizers') return changeMetadata(client, found, { finalizers: step.finalizers });
+  return deleteExactly(client, found.type, found.object, step.foreground ? 'Foreground' : 'Background');
+}
+
+/** One round of the garbage collector: dependents without owners, foreground and orphaning deletions. */
+export async function collectGarbage(
+  client: KubeClient,
+  found: readonly Found[],
+  types: readonly ResourceType[],
+): Promise<void> {
+  await attemptAll(planGarbage(found).map((step) => () => perform(client, step, types)));
 }

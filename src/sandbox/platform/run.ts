@@ -8,27 +8,32 @@ import { ReconcileLoop } from '../../runtime/loop.ts';
 import { attemptAll } from '../controllers/attempts.ts';
 import { deleteExactly, inNamespaceOf } from '../controllers/controller.ts';
 import { collectGarbage } from './garbage.ts';
+import { Inventory } from './inventory.ts';
+import { finishNamespace } from './namespaces.ts';
+import { aggregateRoles, type ClusterRole } from './roles.ts';
 import { TOKEN_SECRET_TYPE, planToken } from './tokens.ts';
 
 export interface PlatformOptions {
   readonly client: KubeClient;
   readonly logger: Logger;
   readonly clock: Clock;
-  /** PEM of the cluster's CA, published to every namespace. */
+  /** PEM of the cluster's CA, published to every namespace; '' without TLS, then nothing is published. */
   readonly ca: string;
   /** PEM of the key that signs service account tokens. */
   readonly serviceAccountKey: string;
-  /** How often all objects are looked through for garbage; default 2000. */
-  readonly garbageMs?: number;
 }
 
 const ROOT_CA = 'kube-root-ca.crt';
+const CA_NOTE =
+  'Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.';
 
 interface PlatformStores {
   readonly namespaces: Store<Namespace>;
   readonly accounts: Store<ServiceAccount>;
   readonly roots: Store<ConfigMap>;
   readonly tokens: Store<Secret>;
+  readonly roles: Store<ClusterRole>;
+  readonly crds: Store<KubeObject>;
 }
 
 function createStores({ client, logger, clock }: PlatformOptions): PlatformStores {
@@ -38,6 +43,8 @@ function createStores({ client, logger, clock }: PlatformOptions): PlatformStore
     accounts: createStore(client, RESOURCES.serviceAccounts, options),
     roots: createStore(client, RESOURCES.configMaps, { ...options, fieldSelector: `metadata.name=${ROOT_CA}` }),
     tokens: createStore(client, RESOURCES.secrets, { ...options, fieldSelector: `type=${TOKEN_SECRET_TYPE}` }),
+    roles: createStore(client, RESOURCES.clusterRoles, options),
+    crds: createStore(client, RESOURCES.crds, options),
   };
 }
 
@@ -47,12 +54,13 @@ async function furnishNamespaces({ client, ca }: PlatformOptions, stores: Platfo
   await attemptAll(
     living.flatMap(({ metadata: { name: namespace = '' } }) => {
       const account: ServiceAccount = { metadata: { name: 'default', namespace } };
-      const root: ConfigMap = { metadata: { name: ROOT_CA, namespace }, data: { 'ca.crt': ca } };
+      const annotations = { 'kubernetes.io/description': CA_NOTE };
+      const root: ConfigMap = { metadata: { name: ROOT_CA, namespace, annotations }, data: { 'ca.crt': ca } };
       return [
         ...(stores.accounts.get('default', namespace) === undefined
           ? [() => client.create(RESOURCES.serviceAccounts, account, { namespace })]
           : []),
-        ...(stores.roots.get(ROOT_CA, namespace) === undefined
+        ...(ca !== '' && stores.roots.get(ROOT_CA, namespace) === undefined
           ? [() => client.create(RESOURCES.configMaps, root, { namespace })]
           : []),
       ];
@@ -77,29 +85,44 @@ async function fillTokens({ client, ca, serviceAccountKey }: PlatformOptions, st
   );
 }
 
+/** Garbage collection, and the end of namespaces, once everything is known. */
+async function tidy({ client, clock }: PlatformOptions, stores: PlatformStores, inventory: Inventory): Promise<void> {
+  if (!inventory.synced) return;
+  const going = stores.namespaces.list().filter(({ metadata }) => metadata.deletionTimestamp !== undefined);
+  await attemptAll([
+    () => collectGarbage(client, inventory.found(), inventory.types),
+    ...going.map((namespace) => () => finishNamespace(client, namespace, inventory.types, clock.now())),
+  ]);
+}
+
 /**
- * What a controller manager does besides workloads, for API servers that do not do it themselves: default service accounts,
- * root CA, token Secrets, garbage collection, the end of namespaces. Runs until the signal is aborted; never rejects.
+ * What a controller manager does besides workloads: default service accounts, root CA, token Secrets, aggregated
+ * ClusterRoles, garbage collection, the end of namespaces. Runs until the signal is aborted; never rejects.
  */
 export async function runPlatformControllers(options: PlatformOptions, signal: AbortSignal): Promise<void> {
-  const { client, clock, garbageMs = 2000 } = options;
+  const { client, clock, logger } = options;
   const stores = createStores(options);
   const all = Object.values(stores) as readonly Store<KubeObject>[];
-  const loop = (name: string, work: (inner: AbortSignal) => Promise<void>, resyncMs: number): ReconcileLoop =>
+  const inventory = new Inventory(client, { logger, clock }, () => garbage.trigger());
+  const loop = (name: string, work: (inner: AbortSignal) => Promise<void>): ReconcileLoop =>
     new ReconcileLoop({
       name,
-      logger: options.logger.with({ controller: name }),
+      logger: logger.with({ controller: name }),
       clock,
-      resyncMs,
       reconcile: async (inner) => {
         if (all.every((store) => store.synced)) await work(inner);
       },
     });
-  const loops = [
-    loop('namespaces', () => furnishNamespaces(options, stores), 60_000),
-    loop('tokens', () => fillTokens(options, stores), 60_000),
-    loop('garbage', (inner) => collectGarbage(client, inner), garbageMs),
+  const garbage = loop('garbage', () => tidy(options, stores, inventory));
+  const kinds = loop('kinds', (inner) => inventory.refresh(inner));
+  const others = [
+    loop('namespaces', () => furnishNamespaces(options, stores)),
+    loop('tokens', () => fillTokens(options, stores)),
+    loop('roles', () => aggregateRoles(client, stores.roles.list())),
   ];
-  for (const store of all) store.onChange(() => loops.slice(0, 2).forEach((one) => one.trigger()));
+  const loops = [garbage, kinds, ...others];
+  stores.crds.onChange(() => kinds.trigger());
+  for (const store of all) store.onChange(() => others.forEach((one) => one.trigger()));
   await Promise.all([...all.map((store) => store.run(signal)), ...loops.map((one) => one.run(signal))]);
+  await inventory.close();
 }

@@ -1,28 +1,24 @@
-import { createPrivateKey, sign } from 'node:crypto';
+import { createPrivateKey } from 'node:crypto';
 import type { Secret, ServiceAccount } from '../../kube/objects.ts';
+import { signJwt } from '../jwt.ts';
 
 /** Type of a Secret that a token controller fills in. */
 export const TOKEN_SECRET_TYPE = 'kubernetes.io/service-account-token';
 const NAME = 'kubernetes.io/service-account.name';
 const UID = 'kubernetes.io/service-account.uid';
 
-const encoded = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
-
 /** A token without expiry, bound to its Secret, signed with a P-256 key (RFC 7519, ES256). */
 export function secretToken(secret: Secret, account: ServiceAccount, signingKey: string): string {
   const { name = '', namespace = '' } = account.metadata;
   const prefix = 'kubernetes.io/serviceaccount';
-  const claims = {
+  return signJwt(createPrivateKey(signingKey), {
     iss: 'kubernetes/serviceaccount',
     sub: `system:serviceaccount:${namespace}:${name}`,
     [`${prefix}/namespace`]: namespace,
     [`${prefix}/secret.name`]: secret.metadata.name,
     [`${prefix}/service-account.name`]: name,
     [`${prefix}/service-account.uid`]: account.metadata.uid,
-  };
-  const text = `${encoded({ alg: 'ES256', typ: 'JWT' })}.${encoded(claims)}`;
-  const signature = sign('sha256', Buffer.from(text), { key: createPrivateKey(signingKey), dsaEncoding: 'ieee-p1363' });
-  return `${text}.${signature.toString('base64url')}`;
+  });
 }
 
 /** What is to be done with a token Secret: fill it, remove it because its account is gone, or nothing. */

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
 
 const DIR = fileURLToPath(new URL('../../../src/sandbox/apiserver', import.meta.url));
-/** The goal is 3,000; until it is reached the server must not grow beyond what it is. */
-const LIMIT = 4750;
+/** What the embedded server may be at most: it is a stand-in, not a product. */
+const LIMIT = 3000;
 
 test('the embedded API server stays small', () => {
   const files = readdirSync(DIR).filter((file) => file.endsWith('.ts'));

@@ -87,14 +87,14 @@ function described(steps: readonly GarbageStep[]): readonly string[] {
 }
 
 describe('garbage', () => {
-  test('is what has owners none of which is there any more', () => {
+  test('may be what has an owner that is not known', () => {
     const all = [
       found('a'),
       found('kept', { owners: ['a', 'gone'] }),
       found('lost', { owners: ['gone'] }),
       found('free'),
     ];
-    expect(described(planGarbage(all))).toEqual(['delete lost']);
+    expect(described(planGarbage(all))).toEqual(['dangling kept', 'dangling lost']);
   });
 
   test('foreground: dependents first, then the owner', () => {
