@@ -187,8 +187,11 @@ export function desiredCables(
         remoteSubnets: remote.spec.subnets,
         localConfig: local.backend_config ?? {},
         remoteConfig: remote.spec.backend_config ?? {},
+        slot: 0,
+        carries: true,
+        probeIp: remote.spec.healthCheckIP,
       },
     ];
   });
-  return { cables, guardedCidrs: remotes.guardedCidrs, cniAddress: context.cniAddress };
+  return { cables, guardedCidrs: remotes.guardedCidrs, cniAddress: context.cniAddress, lookup: 'all' };
 }

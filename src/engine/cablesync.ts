@@ -7,7 +7,7 @@ import type { EngineDependencies, EngineState } from './context.ts';
 import type { LocalGateway } from './local.ts';
 import type { Decision } from './natdiscovery/discovery.ts';
 
-const NOTHING: DesiredCables = { cables: [], guardedCidrs: [], cniAddress: undefined };
+const NOTHING: DesiredCables = { cables: [], guardedCidrs: [], cniAddress: undefined, lookup: 'all' };
 
 /** Makes the cables of this gateway what they ought to be now; rejects when the driver could not do all of it. */
 export async function syncCables(

@@ -197,6 +197,7 @@ export function parseRules(output: string): readonly RuleState[] {
         from: selector(item, 'src'),
         to: selector(item, 'dst'),
         fwmark: mark === undefined || mask === undefined ? mark : `${mark}/${mask}`,
+        incomingLink: text(item, 'iif'),
       }),
     ];
   });
@@ -248,6 +249,7 @@ export function ruleWords(verb: 'add' | 'del', rule: RuleState, protocol: number
     ['from', rule.from],
     ['to', rule.to],
     ['fwmark', rule.fwmark],
+    ['iif', rule.incomingLink],
     ['lookup', rule.table],
     ['protocol', verb === 'add' ? protocol : undefined],
   ]);

@@ -45,7 +45,7 @@ function sameRoute(a: RouteState, b: RouteState): boolean {
 
 function ruleText(rule: RuleState): string {
   const prefix = (text: string | undefined): string => (text === undefined ? 'all' : canonicalPrefix(text));
-  return [rule.priority, rule.table, prefix(rule.from), prefix(rule.to), rule.fwmark].join(' ');
+  return [rule.priority, rule.table, prefix(rule.from), prefix(rule.to), rule.fwmark, rule.incomingLink].join(' ');
 }
 
 function addressText(address: AddressState): string {

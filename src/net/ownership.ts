@@ -19,9 +19,9 @@ export interface Ownership {
 export const ENGINE_OWNERSHIP: Ownership = {
   protocol: 153,
   nftTable: 'submariner-cable',
-  tables: [100],
-  rulePriorities: [100],
-  links: ['vxlan-tunnel', 'submariner', 'ipsec0'],
+  tables: [100, 101],
+  rulePriorities: [99, 100],
+  links: ['vxlan-tunnel', 'submariner', 'submariner1', 'ipsec0', 'ipsec1'],
 };
 
 /** Kernel objects of the route agent: the overlay inside a cluster and the routes into it. */

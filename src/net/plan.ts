@@ -58,6 +58,7 @@ function describeRule(rule: RuleState): string {
     ...optional('from', rule.from),
     ...optional('to', rule.to),
     ...optional('fwmark', rule.fwmark),
+    ...optional('iif', rule.incomingLink),
     `lookup ${rule.table}`,
   ].join(' ');
 }

@@ -59,6 +59,8 @@ export interface RuleState {
   readonly from?: string;
   readonly to?: string;
   readonly fwmark?: string;
+  /** Only packets that came in by this link. */
+  readonly incomingLink?: string;
 }
 
 export interface SysctlState {

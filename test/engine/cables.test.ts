@@ -204,6 +204,7 @@ describe('cables', () => {
     const desired = desiredCables(remotes, local, { ...context, decision: () => found({ usingNat: true }) });
     expect(desired).toEqual({
       cniAddress: '10.1.1.1',
+      lookup: 'all',
       guardedCidrs: ['10.2.0.0/16', '100.66.0.0/16'],
       cables: [
         {
@@ -220,6 +221,9 @@ describe('cables', () => {
           remoteSubnets: ['100.66.0.0/16', '10.2.0.0/16'],
           localConfig: local.backend_config,
           remoteConfig: { 'udp-port': '4501', 'natt-discovery-port': '4490' },
+          slot: 0,
+          carries: true,
+          probeIp: remotes.accepted[0]?.spec.healthCheckIP,
         },
       ],
     });

@@ -127,6 +127,7 @@ export class World {
     return {
       name: 'vxlan',
       description: 'a cable in memory',
+      slots: 2,
       start: async () => {
         if (node.broken !== undefined) throw new ExpectedError(node.broken);
       },
@@ -139,7 +140,7 @@ export class World {
           message: '',
         })),
       onChange: () => undefined,
-      cleanup: async () => node.program({ cables: [], guardedCidrs: [], cniAddress: undefined }),
+      cleanup: async () => node.program({ cables: [], guardedCidrs: [], cniAddress: undefined, lookup: 'all' }),
     };
   }
 

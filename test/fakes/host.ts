@@ -33,6 +33,7 @@ interface FakeRule {
   readonly table: number;
   readonly from: string;
   readonly to: string;
+  readonly iif: string | undefined;
   readonly protocol: string;
 }
 
@@ -140,7 +141,8 @@ export class FakeHost implements CommandRunner {
         `dev ${route.dev ?? '-'} via ${route.via ?? '-'} src ${route.src ?? '-'}`,
     );
     const rules = this.#rules.map(
-      (rule) => `rule ${rule.priority} from ${rule.from} to ${rule.to} lookup ${rule.table}`,
+      (rule) =>
+        `rule ${rule.priority} from ${rule.from} to ${rule.to}${rule.iif === undefined ? '' : ` iif ${rule.iif}`} lookup ${rule.table}`,
     );
     const tables = this.nft.tableNames().flatMap((name) =>
       this.nft
@@ -461,10 +463,11 @@ export class FakeHost implements CommandRunner {
       table: Number(given.get('lookup')),
       from: given.get('from') ?? 'all',
       to: given.get('to') ?? 'all',
+      iif: given.get('iif'),
       protocol: given.get('protocol') ?? '0',
     };
     const text = (item: FakeRule, full: boolean): string =>
-      [item.priority, item.table, item.from, item.to, full ? item.protocol : ''].join(' ');
+      [item.priority, item.table, item.from, item.to, item.iif, full ? item.protocol : ''].join(' ');
     const index = this.#rules.findIndex((item) => text(item, verb === 'add') === text(rule, verb === 'add'));
     if (verb === 'add') {
       if (index >= 0) throw new ToolError('RTNETLINK answers: File exists');
@@ -488,6 +491,7 @@ export class FakeHost implements CommandRunner {
       priority: rule.priority,
       ...side('src', rule.from),
       ...side('dst', rule.to),
+      ...(rule.iif === undefined ? {} : { iif: rule.iif }),
       table: String(rule.table),
     }));
     return JSON.stringify([...base, ...own]);

@@ -61,7 +61,7 @@ test('three gateways carry everything encrypted; the WAN never sees an inner pac
   for (const [index, gateway] of gateways.entries()) {
     const { guardedCidrs, cniAddress } = await bed.desired(gateway, drivers);
     await drivers[index]!.start(forever);
-    await drivers[index]!.sync({ cables: [], guardedCidrs, cniAddress }, forever);
+    await drivers[index]!.sync({ cables: [], guardedCidrs, cniAddress, lookup: 'all' }, forever);
   }
   const stopCapture = await bed.capture();
   const stopPings = [bed.pinger(a!.podNamespace, b!.podAddress), bed.pinger(b!.podNamespace, a!.serviceAddress)];
@@ -75,7 +75,7 @@ test('three gateways carry everything encrypted; the WAN never sees an inner pac
   for (const loop of loops) await loop.stop();
   for (const [index, gateway] of gateways.entries()) {
     const { guardedCidrs, cniAddress } = await bed.desired(gateway, drivers);
-    await drivers[index]!.sync({ cables: [], guardedCidrs, cniAddress }, forever);
+    await drivers[index]!.sync({ cables: [], guardedCidrs, cniAddress, lookup: 'all' }, forever);
   }
   expect(await bed.ping(a!.podNamespace, b!.podAddress)).toBe(false);
   for (const stop of stopPings) expect((await stop()).answered).toBeGreaterThan(0);
@@ -175,7 +175,7 @@ test('preferred server: identities by pair, only the client initiates', async ()
       { 'preferred-server': String(other === b) },
     ] as const;
     const cable = bed.cable(gateway, other, configs);
-    return { cables: [cable], guardedCidrs: other.subnets, cniAddress: gateway.cniAddress };
+    return { cables: [cable], guardedCidrs: other.subnets, cniAddress: gateway.cniAddress, lookup: 'all' };
   });
   await until('pods reach each other', () => bed.allReach());
   const client = await connectVici(path.join(folderOf(a!), 'charon.vici'));
@@ -199,7 +199,12 @@ test('one more CIDR adds its pairs and leaves the others alone', async () => {
     const cable = bed.cable(gateway, other);
     const localSubnets = [...gateway.subnets, ...(more.get(gateway) ?? [])];
     const remoteSubnets = [...other.subnets, ...(more.get(other) ?? [])];
-    return { cables: [{ ...cable, localSubnets, remoteSubnets }], guardedCidrs: remoteSubnets, cniAddress: undefined };
+    return {
+      cables: [{ ...cable, localSubnets, remoteSubnets }],
+      guardedCidrs: remoteSubnets,
+      cniAddress: undefined,
+      lookup: 'all',
+    };
   });
   const sas = (await spis(a!)).split(/ (?="name")/);
   more.set(b!, ['10.77.0.0/16']);

@@ -142,6 +142,9 @@ export class CableTestbed {
       remoteSubnets: to.subnets,
       localConfig: { ...configs[0] },
       remoteConfig: { ...configs[1] },
+      slot: 0,
+      carries: true,
+      probeIp: undefined,
     };
   }
 
@@ -156,7 +159,12 @@ export class CableTestbed {
     const cables = await Promise.all(
       to.map(async (gateway) => this.cable(from, gateway, [await configOf(from), await configOf(gateway)])),
     );
-    return { cables, guardedCidrs: to.flatMap((gateway) => gateway.subnets), cniAddress: from.cniAddress };
+    return {
+      cables,
+      guardedCidrs: to.flatMap((gateway) => gateway.subnets),
+      cniAddress: from.cniAddress,
+      lookup: 'all',
+    };
   }
 
   /** Runs a driver as the engine does: at once, on every change it reports, after failures. Ends with `stop`. */

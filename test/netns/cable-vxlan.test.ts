@@ -60,7 +60,7 @@ test('a gateway whose VTEP address is taken is named; the others are connected',
   const good = bed.cable(a!, b!);
   const bad = { ...good, name: 'submariner-cable-c9-10-18-0-2', remoteClusterId: 'c9', remotePrivateIp: '10.18.0.2' };
   const clash = { ...bad, usingIp: '192.0.2.9', remoteSubnets: ['10.99.0.0/16'] };
-  await driver.sync({ cables: [good, clash], guardedCidrs: [], cniAddress: a!.cniAddress }, forever);
+  await driver.sync({ cables: [good, clash], guardedCidrs: [], cniAddress: a!.cniAddress, lookup: 'all' }, forever);
   const seen = await driver.connections();
   expect(seen.map(({ status }) => status).toSorted()).toEqual(['connected', 'error']);
   expect(seen.find(({ status }) => status === 'error')?.message).toContain('241.18.0.2');

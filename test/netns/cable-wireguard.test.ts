@@ -63,7 +63,7 @@ test('three gateways carry everything encrypted; the WAN never sees an inner pac
   for (const [index, gateway] of gateways.entries()) {
     const { guardedCidrs, cniAddress } = await bed.desired(gateway, drivers);
     await drivers[index]!.start(forever);
-    await drivers[index]!.sync({ cables: [], guardedCidrs, cniAddress }, forever);
+    await drivers[index]!.sync({ cables: [], guardedCidrs, cniAddress, lookup: 'all' }, forever);
   }
   const stopCapture = await bed.capture();
   const stopPings = [bed.pinger(a!.podNamespace, b!.podAddress), bed.pinger(b!.podNamespace, a!.serviceAddress)];
@@ -78,7 +78,7 @@ test('three gateways carry everything encrypted; the WAN never sees an inner pac
   for (const loop of loops) await loop.stop();
   for (const [index, gateway] of gateways.entries()) {
     const { guardedCidrs, cniAddress } = await bed.desired(gateway, drivers);
-    await drivers[index]!.sync({ cables: [], guardedCidrs, cniAddress }, forever);
+    await drivers[index]!.sync({ cables: [], guardedCidrs, cniAddress, lookup: 'all' }, forever);
   }
   expect(await bed.ping(a!.podNamespace, b!.podAddress)).toBe(false);
   for (const stop of stopPings) expect((await stop()).answered).toBeGreaterThan(0);

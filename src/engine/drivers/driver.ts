@@ -1,4 +1,4 @@
-/** One tunnel to the active gateway of another cluster, as it ought to be. */
+/** One tunnel to a gateway of another cluster, as it ought to be. */
 export interface Cable {
   /** `cable_name` of the remote Endpoint. */
   readonly name: string;
@@ -18,16 +18,32 @@ export interface Cable {
   /** `backend_config` of both Endpoints (public keys, preferred-server …). */
   readonly localConfig: Readonly<Record<string, string>>;
   readonly remoteConfig: Readonly<Record<string, string>>;
+  /**
+   * Tunnel instance of this gateway that holds the cable, from 0. Cables to different gateways of one cluster are in
+   * different ones, so that packets of that cluster are taken from each of them.
+   */
+  readonly slot: number;
+  /** Packets for the remote CIDRs leave through this cable; at most one cable of a cluster does. */
+  readonly carries: boolean;
+  /** healthCheckIP of the remote gateway: an address that is reached through this cable, whatever carries its CIDR. */
+  readonly probeIp: string | undefined;
 }
+
+/**
+ * Which packets of this node look the cables up: all of them (the active gateway), or only those that other nodes of the
+ * cluster sent here over the overlay (a standby, whose own pods go through the active gateway as everybody's do).
+ */
+export type CableLookup = 'all' | 'transit';
 
 /** All that a gateway's driver has to make true. */
 export interface DesiredCables {
   readonly cables: readonly Cable[];
   /**
    * CIDRs of every known remote cluster, with or without a cable yet. An encrypted driver drops packets for them that
-   * would leave outside a tunnel. Empty on a gateway that is not active.
+   * would leave outside a tunnel and outside the overlay of the own cluster.
    */
   readonly guardedCidrs: readonly string[];
+  readonly lookup: CableLookup;
   /** Address of this node inside the pod network (healthCheckIP); preferred source of the node's own packets. */
   readonly cniAddress: string | undefined;
 }
@@ -47,6 +63,8 @@ export interface CableDriver {
   readonly name: string;
   /** What this implementation is, for the Gateway status, e.g. "IPsec, userland ESP (kernel-libipsec)". */
   readonly description: string;
+  /** How many tunnel instances this driver can keep side by side here; with one there is no warm standby. */
+  readonly slots: number;
   /** Starts what the driver needs (charon, wireguard-go, links); idempotent, adopts what a former process left. */
   start(signal: AbortSignal): Promise<void>;
   /** What peers must know: public key, interface name. */

@@ -29,6 +29,7 @@ const LATE_MS = 5000;
  */
 export class IpsecDriver implements CableDriver {
   readonly name = 'libreswan';
+  readonly slots = 1;
   readonly #dependencies: DriverDependencies;
   readonly #charon: Charon;
   readonly #timer = new LookTimer();

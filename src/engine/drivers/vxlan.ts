@@ -14,6 +14,7 @@ import { desiredVxlan, vtepProblems } from './vxlan-network.ts';
 /** Cables as a VXLAN between gateways; not encrypted. Speaks with upstream's `vxlan` driver. */
 export class VxlanDriver implements CableDriver {
   readonly name = 'vxlan';
+  readonly slots = 1;
   readonly description = 'VXLAN, not encrypted';
   readonly #dependencies: DriverDependencies;
   /** Only gives names to what the kernel is found to have. */

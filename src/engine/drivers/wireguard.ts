@@ -33,6 +33,7 @@ const SETTLE_MS = 1000;
  */
 export class WireguardDriver implements CableDriver {
   readonly name = 'wireguard';
+  readonly slots = 1;
   readonly #dependencies: DriverDependencies;
   readonly #userland: WireguardGo;
   readonly #timer = new LookTimer();

@@ -17,13 +17,21 @@ export function cableTo(n: number, changes: Partial<Cable> = {}): Cable {
     remoteSubnets: [`100.${64 + n}.0.0/16`, `10.${129 + n}.0.0/16`],
     localConfig: {},
     remoteConfig: {},
+    slot: 0,
+    carries: true,
+    probeIp: undefined,
     ...changes,
   };
 }
 
 /** Cables to these, guarded, with the node's pod address. */
 export function desiredOf(...cables: readonly Cable[]): DesiredCables {
-  return { cables, guardedCidrs: cables.flatMap((cable) => cable.remoteSubnets), cniAddress: '10.130.1.1' };
+  return {
+    cables,
+    guardedCidrs: cables.flatMap((cable) => cable.remoteSubnets),
+    cniAddress: '10.130.1.1',
+    lookup: 'all',
+  };
 }
 
-export const NOTHING: DesiredCables = { cables: [], guardedCidrs: [], cniAddress: undefined };
+export const NOTHING: DesiredCables = { cables: [], guardedCidrs: [], cniAddress: undefined, lookup: 'all' };
