@@ -46,20 +46,23 @@ function own(spec: EndpointSpec): Omit<EndpointSpec, 'cluster_id' | 'subnets'> {
  * Reads the annotation of an Endpoint that was parsed before; undefined when it has none, or one that cannot be relied
  * on: the Endpoint by itself is then all that is known. Cluster ID and CIDRs are those of the Endpoint.
  */
-export function parseGateways({ metadata, spec }: Endpoint): ClusterGateways | undefined {
-  const text = metadata.annotations?.[GATEWAYS_ANNOTATION];
-  if (text === undefined) return undefined;
-  const value = parseJson(text);
+export function parseGateways(endpoint: Endpoint): ClusterGateways | undefined {
+  const text = endpoint.metadata.annotations?.[GATEWAYS_ANNOTATION];
+  const value = text === undefined ? undefined : parseJson(text);
   if (!isObject(value) || !Array.isArray(value['gateways'])) return undefined;
   const term = value['term'];
   if (typeof term !== 'number' || !Number.isSafeInteger(term) || term < 0) return undefined;
-  const gateways = value['gateways'].map((item: unknown) => parseGateway(item, spec));
+  const gateways = value['gateways'].map((item: unknown) => parseGateway(item, endpoint.spec));
   const known = gateways.filter((gateway) => gateway !== undefined);
-  const distinct = (of: (gateway: ClusterGateway) => unknown): boolean => new Set(known.map(of)).size === known.length;
-  const sound = known.length === gateways.length && distinct(({ slot }) => slot) && distinct((g) => g.spec.cable_name);
-  return sound && known.some((gateway) => gateway.spec.cable_name === spec.cable_name)
-    ? { term, gateways: known.toSorted((a, b) => a.slot - b.slot) }
-    : undefined;
+  if (known.length < gateways.length || !isSound(known, endpoint.spec)) return undefined;
+  return { term, gateways: known.toSorted((a, b) => a.slot - b.slot) };
+}
+
+/** Slots and cable names each once, the active gateway among them. */
+function isSound(gateways: readonly ClusterGateway[], active: EndpointSpec): boolean {
+  const names = new Set(gateways.map(({ spec }) => spec.cable_name));
+  const slots = new Set(gateways.map(({ slot }) => slot));
+  return names.size === gateways.length && slots.size === gateways.length && names.has(active.cable_name);
 }
 
 function parseJson(text: string): unknown {

@@ -1,3 +1,4 @@
+import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { GATEWAYS_ANNOTATION, parseGateways, renderGateways, type ClusterGateways } from '../../src/api/gateways.ts';
 import type { Endpoint, EndpointSpec } from '../../src/api/types.ts';
