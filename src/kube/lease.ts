@@ -1,4 +1,4 @@
-import { withAbort } from '../runtime/abort.ts';
+import { withAbort, withTimeLimit } from '../runtime/abort.ts';
 import { jittered } from '../runtime/backoff.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import { messageOf } from '../runtime/errors.ts';
@@ -8,9 +8,12 @@ import { isAlreadyExists, isConflict, isNotFound } from './errors.ts';
 import {
   decideLease,
   heldRecord,
+  OFFER_ANNOTATION,
   holderOf,
   observeLease,
+  offerOf,
   releasedRecord,
+  withoutOffer,
   type LeaseObservation,
 } from './leaserules.ts';
 import type { Lease } from './objects.ts';
@@ -26,6 +29,8 @@ export interface LeaseElectorOptions {
   readonly logger: Logger;
   /** Leases of the namespace, run by the caller; with it a waiting candidate makes no requests and learns of a release at once. */
   readonly store?: Store<Lease>;
+  /** Asked at each look while somebody else holds a lease that has not run out: whether to take it all the same. */
+  readonly mayTakeOver?: (lease: Lease) => boolean;
   /** Time between renewals (and, without a store, between looks); default 1000. */
   readonly renewMs?: number;
   /** After so long without renewal others take over; whole seconds; default 5000. */
@@ -44,10 +49,20 @@ export interface LeaseElector {
   readonly confirmed: boolean;
   /** Who held the lease when it was last seen. */
   readonly holder: string | undefined;
+  /** `leaseTransitions` of the lease as last seen: grows with every change of the holder. */
+  readonly term: number | undefined;
+  /** Who is asked to take the lease, see `offer`. */
+  readonly offeredTo: string | undefined;
   /** Why the lease cannot be looked at or renewed now. */
   readonly problem: string | undefined;
   /** Called when any of the above has changed. */
   onChange(listener: () => void): () => void;
+  /** Looks again now, for instance because `mayTakeOver` would answer otherwise. */
+  reconsider(): void;
+  /** Leads no longer, though the lease may not say so yet: somebody is known to have taken it. */
+  stepAside(): void;
+  /** Asks the one with this name to take the lease from us (an annotation of the lease); rejects when that cannot be written. */
+  offer(to: string, signal: AbortSignal): Promise<void>;
   /** Takes part until aborted, then gives the lease back (holderIdentity ""); never rejects. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -71,6 +86,7 @@ class Elector implements LeaseElector {
   readonly #clock: Clock;
   readonly #leaseMs: number;
   readonly #renewMs: number;
+  readonly #limitMs: number;
   readonly #listeners = new Set<() => void>();
   #leader = false;
   #problem: string | undefined;
@@ -88,6 +104,7 @@ class Elector implements LeaseElector {
     this.#clock = options.clock ?? systemClock;
     this.#leaseMs = options.leaseMs ?? 5000;
     this.#renewMs = options.renewMs ?? 1000;
+    this.#limitMs = Math.max(2000, this.#leaseMs / 2);
   }
 
   get leader(): boolean {
@@ -102,6 +119,15 @@ class Elector implements LeaseElector {
     return holderOf(this.#observed?.record);
   }
 
+  get term(): number | undefined {
+    return this.#observed?.record?.leaseTransitions;
+  }
+
+  get offeredTo(): string | undefined {
+    const { store, name, namespace } = this.#options;
+    return offerOf(store?.get(name, namespace) ?? this.#lease);
+  }
+
   get problem(): string | undefined {
     return this.#problem;
   }
@@ -109,6 +135,22 @@ class Elector implements LeaseElector {
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  reconsider(): void {
+    this.#wake();
+  }
+
+  stepAside(): void {
+    this.#lead(false);
+    this.#announce();
+    this.#wake();
+  }
+
+  async offer(to: string, signal: AbortSignal): Promise<void> {
+    const { client, name, namespace } = this.#options;
+    const change = { metadata: { annotations: { [OFFER_ANNOTATION]: to } } };
+    await client.patch(RESOURCES.leases, name, change, { patchType: 'merge', namespace, signal });
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -126,7 +168,7 @@ class Elector implements LeaseElector {
   /** Looks and acts once; the time until the next look in milliseconds. */
   async #step(signal: AbortSignal): Promise<number> {
     try {
-      return await this.#limited(signal, (limit) => this.#act(limit));
+      return await withTimeLimit(signal, this.#clock, this.#limitMs, (limit) => this.#act(limit));
     } catch (error) {
       if (signal.aborted) return 0;
       if (isConflict(error) || isAlreadyExists(error) || isNotFound(error)) {
@@ -155,7 +197,7 @@ class Elector implements LeaseElector {
     const now = this.#clock.monotonic();
     this.#observed = observeLease(this.#observed, lease?.spec, now);
     const decision = decideLease(this.#observed, identity, now, this.#leaseMs);
-    if (decision.action === 'wait') {
+    if (decision.action === 'wait' && !this.#takesOver(lease)) {
       this.#problem = undefined;
       this.#lead(false);
       return this.#options.store === undefined ? jittered(this.#renewMs / 2, this.#renewMs) : decision.ms;
@@ -164,15 +206,16 @@ class Elector implements LeaseElector {
     return this.#renewMs;
   }
 
+  #takesOver(lease: Lease | undefined): boolean {
+    return lease !== undefined && this.#options.mayTakeOver?.(lease) === true;
+  }
+
   /** The lease to decide on: our own last write, what the store shows, or in doubt what the server says. */
   async #look(signal: AbortSignal): Promise<Lease | undefined> {
     const { client, name, namespace } = this.#options;
-    const known = this.#leader ? this.#ownWrite() : this.#storedLease();
+    const ownWrite = this.#showsRival() ? undefined : this.#lease;
+    const known = this.#leader ? ownWrite : this.#storedLease();
     return known ?? client.find<Lease>(RESOURCES.leases, name, { namespace, signal });
-  }
-
-  #ownWrite(): Lease | undefined {
-    return this.#showsRival() ? undefined : this.#lease;
   }
 
   /** What the store shows, unless it is out of contact, or shows what a write of ours was just refused for. */
@@ -207,7 +250,7 @@ class Elector implements LeaseElector {
     this.#lease =
       lease === undefined
         ? await client.create<Lease>(RESOURCES.leases, { metadata: { name, namespace }, spec }, { signal })
-        : await client.replace<Lease>(RESOURCES.leases, { ...lease, spec }, { signal });
+        : await client.replace<Lease>(RESOURCES.leases, { ...withoutOffer(lease, identity), spec }, { signal });
     this.#refused = undefined;
     this.#renewedAt = sentAt;
     this.#observed = observeLease(this.#observed, this.#lease.spec, this.#clock.monotonic());
@@ -227,7 +270,7 @@ class Elector implements LeaseElector {
   async #release(): Promise<void> {
     const { client, name, namespace, identity, logger } = this.#options;
     try {
-      await this.#limited(undefined, async (signal) => {
+      await withTimeLimit(undefined, this.#clock, this.#limitMs, async (signal) => {
         const lease = await client.find<Lease>(RESOURCES.leases, name, { namespace, signal });
         if (lease?.spec === undefined || holderOf(lease.spec) !== identity) return;
         const spec = releasedRecord(lease.spec, this.#clock.now());
@@ -246,16 +289,6 @@ class Elector implements LeaseElector {
       return this.#clock.sleep(waitMs, sleep.signal);
     });
     this.#wake = () => undefined;
-  }
-
-  async #limited<T>(parent: AbortSignal | undefined, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const limitMs = Math.max(2000, this.#leaseMs / 2);
-    return withAbort(parent, (limit) => {
-      void this.#clock
-        .sleep(limitMs, limit.signal)
-        .then(() => limit.abort(new Error(`no answer within ${limitMs} ms`)));
-      return run(limit.signal);
-    });
   }
 
   #announce(): void {

@@ -1,5 +1,21 @@
 /** The rules of leader election on a Lease, as client-go has them, without I/O. Times without a zone are monotonic milliseconds of the observer. */
-import type { LeaseSpec } from './objects.ts';
+import type { Lease, LeaseSpec } from './objects.ts';
+
+/** Annotation of a lease that names the candidate who is asked to take it from its holder. */
+export const OFFER_ANNOTATION = 'subctl.submariner.io/move-to';
+
+/** Who is asked to take the lease; undefined when nobody is. */
+export function offerOf(lease: Lease | undefined): string | undefined {
+  return lease?.metadata.annotations?.[OFFER_ANNOTATION] || undefined;
+}
+
+/** The lease as `identity` writes it: an offer is answered when another one takes the lease, or by who has it already. */
+export function withoutOffer(lease: Lease, identity: string): Lease {
+  const offer = offerOf(lease);
+  if (offer === undefined || (holderOf(lease.spec) === identity && offer !== identity)) return lease;
+  const { [OFFER_ANNOTATION]: _answered, ...annotations } = lease.metadata.annotations ?? {};
+  return { ...lease, metadata: { ...lease.metadata, annotations } };
+}
 
 /** What a candidate has seen of the lease. */
 export interface LeaseObservation {

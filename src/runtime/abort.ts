@@ -1,3 +1,5 @@
+import type { Clock } from './clock.ts';
+
 /**
  * Runs something with an abort controller of its own that is also aborted when `parent` is, and aborts it when the run
  * has ended. Unlike AbortSignal.any it leaves nothing behind on a parent that lives as long as the process.
@@ -16,4 +18,17 @@ export async function withAbort<T>(
     parent?.removeEventListener('abort', forward);
     controller.abort();
   }
+}
+
+/** Runs something that is aborted with the parent, or with an error after `limitMs`. */
+export async function withTimeLimit<T>(
+  parent: AbortSignal | undefined,
+  clock: Clock,
+  limitMs: number,
+  run: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  return withAbort(parent, (limit) => {
+    void clock.sleep(limitMs, limit.signal).then(() => limit.abort(new Error(`no answer within ${limitMs} ms`)));
+    return run(limit.signal);
+  });
 }

@@ -1,7 +1,14 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { createLeaseElector, type LeaseElector } from '../../src/kube/lease.ts';
-import { decideLease, heldRecord, microTime, observeLease, releasedRecord } from '../../src/kube/leaserules.ts';
+import {
+  decideLease,
+  heldRecord,
+  microTime,
+  observeLease,
+  offerOf,
+  releasedRecord,
+} from '../../src/kube/leaserules.ts';
 import type { Lease } from '../../src/kube/objects.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { createStore } from '../../src/kube/store.ts';
@@ -29,6 +36,7 @@ function candidate(
   identity: string,
   withStore: boolean,
   isCut = () => false,
+  mayTakeOver: (lease: Lease) => boolean = () => false,
 ): Candidate {
   const stop = new AbortController();
   const link = linkTo(kube, isCut);
@@ -39,6 +47,7 @@ function candidate(
     identity,
     logger: silentLogger,
     clock,
+    mayTakeOver,
     ...(withStore ? { store } : {}),
   });
   const done = Promise.all([elector.run(stop.signal), withStore ? store.run(stop.signal) : undefined]);
@@ -165,6 +174,51 @@ describe.each([true, false])('elector (store: %s)', (withStore) => {
     cut = false;
     await clock.advance(1500);
     expect([leaders([a, b]), a.elector.holder]).toEqual([[false, true], 'b']);
+  });
+
+  test('one that may take over does, as soon as it is told to look', async () => {
+    const [kube, clock] = [new FakeKube(), new FakeClock()];
+    const a = candidate(kube, clock, 'a', withStore);
+    await clock.advance(1000);
+    let dead = false;
+    const b = candidate(kube, clock, 'b', withStore, undefined, (lease) => dead && lease.spec?.holderIdentity === 'a');
+    await clock.advance(20_000);
+    expect(leaders([a, b])).toEqual([true, false]);
+    dead = true;
+    b.elector.reconsider();
+    await clock.advance(400);
+    expect(b.elector.leader).toBe(true);
+    expect([b.elector.term, lock(kube).spec?.leaseTransitions]).toEqual([1, 1]);
+    await clock.advance(1500);
+    expect(leaders([a, b])).toEqual([false, true]);
+  });
+
+  test('an offer is answered by who it names, and gone then', async () => {
+    const [kube, clock] = [new FakeKube(), new FakeClock()];
+    const a = candidate(kube, clock, 'a', withStore);
+    await clock.advance(1000);
+    const b = candidate(kube, clock, 'b', withStore, undefined, (lease) => offerOf(lease) === 'b');
+    await clock.advance(1000);
+    await a.elector.offer('b', new AbortController().signal);
+    await clock.advance(2500);
+    expect(leaders([a, b])).toEqual([false, true]);
+    expect([offerOf(lock(kube)), lock(kube).spec?.holderIdentity]).toEqual([undefined, 'b']);
+    await b.elector.offer('b', new AbortController().signal);
+    await clock.advance(2500);
+    expect([offerOf(lock(kube)), lock(kube).spec?.holderIdentity]).toEqual([undefined, 'b']);
+  });
+
+  test('a holder that is told that another one leads steps aside, and leads again when the lease says so', async () => {
+    const [kube, clock] = [new FakeKube(), new FakeClock()];
+    const a = candidate(kube, clock, 'a', withStore);
+    await clock.advance(1000);
+    kube.down = true;
+    a.elector.stepAside();
+    await clock.advance(10_000);
+    expect(a.elector.leader).toBe(false);
+    kube.down = false;
+    await clock.advance(40_000);
+    expect(a.elector.leader).toBe(true);
   });
 
   test('a lease deleted under the holder is made again', async () => {
