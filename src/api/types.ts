@@ -126,6 +126,9 @@ export interface SubmarinerSpec {
     readonly intervalSeconds: number;
     readonly maxPacketLossCount: number;
   };
+  readonly clustersetIPCIDR?: string;
+  readonly clustersetIPEnabled?: boolean;
+  readonly coreDNSCustomConfig?: { readonly configMapName?: string; readonly namespace?: string };
   readonly customDomains?: readonly string[];
   readonly debug: boolean;
   readonly globalCIDR?: string;

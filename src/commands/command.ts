@@ -83,6 +83,7 @@ async function createRun(command: Command, context: CommandContext): Promise<Com
   return {
     context,
     flags,
+    given: (option) => (command.getOptionValueSource(option) ?? 'default') !== 'default',
     reporter,
     print: (text) => terminal.stdout.write(text),
     access: () => (access ??= open()),

@@ -66,6 +66,8 @@ export interface CommandContext {
 export interface CommandRun {
   readonly context: CommandContext;
   readonly flags: GlobalFlags;
+  /** Whether an option of the command was given, and is not only its default. */
+  readonly given: (option: string) => boolean;
   readonly reporter: Reporter;
   /** Writes a result to stdout. */
   readonly print: (text: string) => void;

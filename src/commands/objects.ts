@@ -1,7 +1,7 @@
 import type { KubeObject } from '../kube/client.ts';
 
 /** What became of one object. */
-export type Outcome = 'created' | 'configured' | 'unchanged';
+export type Outcome = 'created' | 'configured' | 'unchanged' | 'deleted';
 
 /** One object a command wrote, for reports and -o json. */
 export interface Written {
@@ -21,7 +21,7 @@ export function written(object: KubeObject, on: Written['on'], outcome: Outcome)
 
 /** `3 created, 1 configured, 20 unchanged`, without the zeros. */
 export function countOutcomes(objects: readonly Written[]): string {
-  const outcomes: readonly Outcome[] = ['created', 'configured', 'unchanged'];
+  const outcomes: readonly Outcome[] = ['created', 'configured', 'unchanged', 'deleted'];
   const counts = outcomes.map((outcome) => ({
     outcome,
     count: objects.filter((one) => one.outcome === outcome).length,

@@ -445,7 +445,8 @@ test('missing rights of both sides are listed together, before the clusters are 
   const { east, west } = Object.fromEntries(harness.clusters);
   west!.onRequest = review(() => false);
   east!.onRequest = review((verb) => verb !== 'delete');
-  west!.onCall = ({ verb }) => (verb === 'request' ? undefined : new Error('read before the check'));
+  west!.onCall = ({ verb, resource }) =>
+    verb === 'request' || resource === 'submariners' ? undefined : new Error('read before the check');
   const outcome = await harness.run('join', 'broker-info.subm', ...WEST);
   expect(outcome.stderr).toContain('west: create, patch, get namespaces (cluster-wide)');
   expect(outcome.stderr).toContain('west: list, patch nodes (cluster-wide)');
@@ -509,6 +510,6 @@ test('join warns of another cable driver than other clusters have, and of settin
   expect((await harness.run(...args)).stderr).not.toContain('⚠');
   const again = await harness.run(...args, '--cable-driver', 'vxlan', '--dry-run');
   expect(again.stderr).toContain('no tunnels between cable driver vxlan of this cluster and libreswan of east');
-  expect(again.stderr).toContain('other settings than at the last join: cableDriver: libreswan -> vxlan');
+  expect(again.stderr).toContain('this changes what cluster west has now:\n   cableDriver: libreswan -> vxlan');
   expect(again).toMatchObject({ exitCode: 0 });
 });

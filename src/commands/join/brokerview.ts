@@ -55,8 +55,16 @@ function readableEndpoint(object: Endpoint): readonly Endpoint[] {
   return parsed.problem === undefined ? [parsed.endpoint] : [];
 }
 
-/** The networks of all clusters but `clusterId`: a cluster with global CIDRs is reached through those only. */
-export function otherNetworks(view: BrokerView, clusterId: string): readonly OtherNetworks[] {
+/** The IDs that a cluster has claimed: those whose claim carries the uid of its kube-system namespace. */
+export function claimsOf({ members }: BrokerView, clusterUid: string): readonly string[] {
+  return members
+    .filter(({ metadata }) => metadata.annotations?.[CLAIM_ANNOTATION] === clusterUid)
+    .map(({ metadata }) => (metadata.name ?? '').slice(MEMBER_PREFIX.length))
+    .toSorted();
+}
+
+/** The networks of all clusters but those named: a cluster with global CIDRs is reached through those only. */
+export function otherNetworks(view: BrokerView, own: readonly string[]): readonly OtherNetworks[] {
   const announced = new Map(
     view.clusters.map(({ spec }) => [
       spec.cluster_id,
@@ -68,6 +76,6 @@ export function otherNetworks(view: BrokerView, clusterId: string): readonly Oth
     const cidrs = metadata.annotations?.[CLAIM_CIDRS_ANNOTATION]?.split(',').filter((cidr) => cidr !== '');
     if (!announced.has(id) && cidrs !== undefined) announced.set(id, cidrs);
   }
-  announced.delete(clusterId);
+  for (const clusterId of own) announced.delete(clusterId);
   return [...announced].map(([id, cidrs]) => ({ clusterId: id, cidrs }));
 }

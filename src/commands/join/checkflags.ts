@@ -6,6 +6,14 @@ import { cableDriverName, interfaceName, publicIpResolver } from './configuratio
 import { chooseImages } from './images.ts';
 import type { JoinOptions } from './options.ts';
 
+/** Throws UsageError when the lease of the active gateway would run out before it can be renewed. */
+export function checkLeaseTimes({ gatewayLeaseDuration, gatewayRenewDeadline, gatewayRetryPeriod }: JoinOptions): void {
+  if (gatewayLeaseDuration > gatewayRenewDeadline && gatewayRenewDeadline > gatewayRetryPeriod) return;
+  throw new UsageError(
+    `lease times must satisfy --gateway-lease-duration > --gateway-renew-deadline > --gateway-retry-period, not ${gatewayLeaseDuration} > ${gatewayRenewDeadline} > ${gatewayRetryPeriod} (seconds)`,
+  );
+}
+
 /** Throws one UsageError that names every flag of join with a value that cannot be right; asks nobody but the flags. */
 export function checkJoinFlags(options: JoinOptions): void {
   const { clustercidr, servicecidr, globalnetCidr, clustersetIpCidr, clusterid, brokerUrl } = options;

@@ -85,7 +85,7 @@ export async function claimClusterId(
     if (!isAlreadyExists(error)) throw error;
     return renewClaim(client, namespace, claimant, object);
   }
-  const overlaps = outerOverlaps(networks, otherNetworks(await readBroker(client, namespace), claimant.clusterId));
+  const overlaps = outerOverlaps(networks, otherNetworks(await readBroker(client, namespace), [claimant.clusterId]));
   if (overlaps.length > 0) {
     await client.delete(RESOURCES.serviceAccounts, memberAccount(claimant.clusterId), { namespace });
     throw new ExpectedError(`cannot join, another cluster joined just now: ${overlaps.join('; ')}`, {

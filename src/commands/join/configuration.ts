@@ -5,6 +5,7 @@ import { UsageError } from '../../runtime/errors.ts';
 import type { ClusterNetworks } from './cidrs.ts';
 import { chooseImages } from './images.ts';
 import type { JoinOptions } from './options.ts';
+import { ANNOTATIONS, parseConfigMapReference, recordedAnnotations } from './record.ts';
 
 /** How the cluster reaches the broker. */
 interface BrokerCoordinates {
@@ -24,15 +25,6 @@ export interface JoinSettings {
   /** Default tag of images. */
   readonly version: string;
 }
-
-/** On the Submariner object: where its CIDRs come from, and settings its schema has no field for. */
-export const ANNOTATIONS = {
-  podSource: 'subctl.submariner.io/clustercidr-source',
-  serviceSource: 'subctl.submariner.io/servicecidr-source',
-  plugin: 'subctl.submariner.io/network-plugin',
-  interface: 'subctl.submariner.io/interface',
-  publicIp: 'subctl.submariner.io/public-ip',
-} as const;
 
 const DRIVERS: Readonly<Record<string, string>> = {
   libreswan: 'libreswan',
@@ -58,9 +50,14 @@ export function publicIpResolver(text: string | undefined): string {
 
 /** Throws UsageError when a link name cannot exist (Linux allows 15 characters without blank and slash). */
 export function interfaceName(text: string | undefined): string {
-  if (text === undefined) return '';
+  if (text === undefined || text === '') return '';
   if (/^[^\s/]{1,15}$/.test(text)) return text;
   throw new UsageError(`--interface: ${text} is not the name of a network link`);
+}
+
+/** A CA in PEM as the Submariner object holds it. */
+export function encodeCa(pem: string): string {
+  return Buffer.from(pem).toString('base64');
 }
 
 /** The Submariner object that records the configuration of the cluster. */
@@ -72,6 +69,7 @@ export function submarinerObject(settings: JoinSettings): Submariner {
     [ANNOTATIONS.plugin]: networks.plugin,
     [ANNOTATIONS.interface]: interfaceName(options.interface),
     [ANNOTATIONS.publicIp]: publicIpResolver(options.publicIp),
+    ...recordedAnnotations(options),
   };
   const annotations = Object.fromEntries(Object.entries(extra).filter(([, value]) => value !== ''));
   return {
@@ -87,7 +85,7 @@ function submarinerSpec({ clusterId, networks, broker, options, version }: JoinS
   return {
     broker: 'k8s',
     brokerK8sApiServer: broker.server.replace(/^https?:\/\//, ''),
-    ...(broker.ca === undefined ? {} : { brokerK8sCA: Buffer.from(broker.ca).toString('base64') }),
+    ...(broker.ca === undefined ? {} : { brokerK8sCA: encodeCa(broker.ca) }),
     brokerK8sRemoteNamespace: broker.namespace,
     brokerK8sInsecure: !options.checkBrokerCertificate,
     brokerK8sSecret: BROKER_SECRET,
@@ -105,17 +103,30 @@ function submarinerSpec({ clusterId, networks, broker, options, version }: JoinS
       intervalSeconds: options.healthCheckInterval,
       maxPacketLossCount: options.healthCheckMaxPacketLossCount,
     },
-    ...(options.customDomains === undefined ? {} : { customDomains: options.customDomains }),
+    ...partsOfOthers(options),
     debug: options.podDebug,
-    globalCIDR: '',
     ...(Object.keys(images.overrides).length === 0 ? {} : { imageOverrides: images.overrides }),
-    loadBalancerEnabled: options.loadBalancer,
     namespace: OPERATOR_NAMESPACE,
     natEnabled: options.natt,
     airGappedDeployment: options.airGapped,
     repository: images.repository,
     version: images.version,
     serviceDiscoveryEnabled: false,
+  };
+}
+
+/** Settings of parts that are not deployed: recorded, without effect. */
+function partsOfOthers(options: JoinOptions): Partial<SubmarinerSpec> {
+  const { customDomains, corednsCustomConfigmap, clustersetIpCidr, enableClustersetIp, loadBalancer } = options;
+  return {
+    globalCIDR: options.globalnetCidr ?? '',
+    loadBalancerEnabled: loadBalancer,
+    ...(enableClustersetIp ? { clustersetIPEnabled: true } : {}),
+    ...(clustersetIpCidr === undefined ? {} : { clustersetIPCIDR: clustersetIpCidr }),
+    ...(customDomains === undefined ? {} : { customDomains }),
+    ...(corednsCustomConfigmap === undefined
+      ? {}
+      : { coreDNSCustomConfig: parseConfigMapReference(corednsCustomConfigmap) }),
   };
 }
 

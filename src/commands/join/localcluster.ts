@@ -2,6 +2,7 @@ import { clusterIdProblem, sanitizeClusterId } from '../../api/clusterid.ts';
 import { OPERATOR_NAMESPACE, SUBMARINER_NAME } from '../../api/names.ts';
 import type { Submariner } from '../../api/types.ts';
 import type { KubeClient } from '../../kube/client.ts';
+import { isForbidden } from '../../kube/errors.ts';
 import type { Namespace, Node } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
@@ -17,14 +18,23 @@ export interface LocalCluster {
   readonly submariner: Submariner | undefined;
 }
 
+/** What an earlier join recorded; undefined also when it may not be read, which the check of rights tells better. */
+export async function findRecorded(client: KubeClient): Promise<Submariner | undefined> {
+  try {
+    return await client.find<Submariner>(RESOURCES.submariners, SUBMARINER_NAME, { namespace: OPERATOR_NAMESPACE });
+  } catch (error) {
+    if (isForbidden(error)) return undefined;
+    throw error;
+  }
+}
+
 /** Reads the joining cluster; changes nothing. */
 export async function readLocalCluster(client: KubeClient): Promise<LocalCluster> {
-  const namespace = OPERATOR_NAMESPACE;
   const [system, version, nodes, submariner] = await Promise.all([
     client.get<Namespace>(RESOURCES.namespaces, 'kube-system'),
     client.request<{ readonly gitVersion?: string }>('GET', '/version'),
     client.list<Node>(RESOURCES.nodes),
-    client.find<Submariner>(RESOURCES.submariners, SUBMARINER_NAME, { namespace }),
+    findRecorded(client),
   ]);
   return {
     uid: system.metadata.uid ?? '',
@@ -47,13 +57,21 @@ export function requireKubernetes(gitVersion: string): void {
   });
 }
 
+/** Under which IDs the cluster is known already. */
+interface KnownAs {
+  readonly submariner: Submariner | undefined;
+  /** Claims on the broker, of joins that were interrupted. */
+  readonly claimed: readonly string[];
+}
+
 /**
- * The ID to join under: the flag, else the one joined under before, else the cluster's name made valid; undefined when
- * there is no usable name. Throws ExpectedError when the cluster has joined under another.
+ * The ID to join under: the flag, else the one joined under before, else the one claimed by a join that did not end, else
+ * the cluster's name made valid; undefined when there is no usable name. Throws ExpectedError when the cluster has joined
+ * under another, or has several claims.
  */
 export function chooseClusterId(
   flag: string | undefined,
-  submariner: Submariner | undefined,
+  { submariner, claimed }: KnownAs,
   clusterName: string,
 ): string | undefined {
   const before = submariner?.spec.clusterID;
@@ -66,6 +84,12 @@ export function chooseClusterId(
     return flag;
   }
   if (before !== undefined) return before;
+  if (claimed.length > 1) {
+    throw new ExpectedError(`this cluster has claimed several IDs on the broker: ${claimed.join(', ')}`, {
+      hint: 'Interrupted joins left them. Say with --clusterid which one it is to have; the others are given up. Nothing was changed.',
+    });
+  }
+  if (claimed[0] !== undefined) return claimed[0];
   const suggestion = sanitizeClusterId(clusterName);
   return clusterIdProblem(suggestion) === undefined ? suggestion : undefined;
 }

@@ -9,7 +9,8 @@ import { memberAccount } from './brokerview.ts';
 
 const MEMBER_ROLE = 'submariner-k8s-broker-cluster';
 
-function memberBinding(namespace: string, clusterId: string): RoleBinding {
+/** The role binding of a member on the broker. */
+export function memberBinding(namespace: string, clusterId: string): RoleBinding {
   const account = memberAccount(clusterId);
   return {
     apiVersion: 'rbac.authorization.k8s.io/v1',

@@ -84,7 +84,7 @@ async function fromDiscovery(
           .map((cidr) => cidrProblem(cidr.trim()))
           .find(Boolean),
   );
-  return { cidrs: parseCidrFlag(flag, answer), source: 'asked for' };
+  return { cidrs: parseCidrFlag(flag, answer), source: flag };
 }
 
 /** Whether a doubt is about something that is taken from discovery. */

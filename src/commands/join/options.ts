@@ -18,6 +18,10 @@ export interface JoinOptions {
   readonly healthCheck: boolean;
   readonly healthCheckInterval: number;
   readonly healthCheckMaxPacketLossCount: number;
+  /** Seconds. */
+  readonly gatewayLeaseDuration: number;
+  readonly gatewayRenewDeadline: number;
+  readonly gatewayRetryPeriod: number;
   readonly ipsecDebug: boolean;
   readonly podDebug: boolean;
   readonly operatorDebug: boolean;

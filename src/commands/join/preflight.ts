@@ -6,16 +6,25 @@ import type { CommandRun } from '../context.ts';
 import { readingOnly, requireRights } from '../rights.ts';
 import { parseServerUrl } from '../serverurl.ts';
 import { type AtBroker, explainBrokerError, refuseForeignBroker } from './brokeridentity.ts';
-import { type BrokerView, otherNetworks, readBroker } from './brokerview.ts';
+import { type BrokerView, claimsOf, otherNetworks, readBroker } from './brokerview.ts';
+import { checkLeaseTimes } from './checkflags.ts';
 import { parseCidrFlag, refuseOverlaps } from './cidrs.ts';
 import { type Claimant, refuseTakenId } from './claim.ts';
-import type { JoinSettings } from './configuration.ts';
+import { describeChange, settingChanges } from './changes.ts';
+import { cableDriverName, encodeCa, type JoinSettings, submarinerObject } from './configuration.ts';
 import { chooseGateways } from './gatewaychoice.ts';
-import { chooseClusterId, type LocalCluster, readLocalCluster, requireKubernetes } from './localcluster.ts';
+import {
+  chooseClusterId,
+  findRecorded,
+  type LocalCluster,
+  readLocalCluster,
+  requireKubernetes,
+} from './localcluster.ts';
 import { brokerMemberRights, joinRights } from './manifests.ts';
 import { chooseNetworks } from './networks.ts';
 import type { JoinOptions } from './options.ts';
-import { warnAboutChanges } from './warnings.ts';
+import { recallOptions } from './record.ts';
+import { warnAboutDrivers, warnAboutParts } from './warnings.ts';
 
 /** Everything join has found out before it changes anything. */
 export interface JoinPlan {
@@ -24,6 +33,10 @@ export interface JoinPlan {
   readonly claimant: Claimant;
   readonly settings: JoinSettings;
   readonly psk: Buffer;
+  /** What changes for a cluster that has joined before, a sentence each. */
+  readonly changes: readonly string[];
+  /** IDs claimed by joins of this cluster that did not end, to be given up. */
+  readonly abandoned: readonly string[];
   /** Nodes to label as gateways. */
   readonly label: readonly string[];
   readonly gatewayNodes: readonly string[];
@@ -34,10 +47,11 @@ export async function prepareJoin(
   run: CommandRun,
   file: string,
   info: BrokerInfo,
-  options: JoinOptions,
+  givenOptions: JoinOptions,
 ): Promise<JoinPlan> {
   const psk = requirePsk(file, info);
   const target = await (await run.access()).current();
+  const options = await recall(run, target.client, info, givenOptions);
   const access = brokerAccess(info, options);
   const insecure = !options.checkBrokerCertificate;
   const brokerClient = await (await run.access()).broker({ ...access, insecure, source: file });
@@ -48,22 +62,53 @@ export async function prepareJoin(
     readLocalCluster(target.client),
   );
   if (!options.ignoreRequirements) requireKubernetes(local.kubernetesVersion);
-  const clusterId = await askClusterId(run, options, local, target.cluster);
   const view = await run.reporter.step(`Reading the broker at ${access.server}`, async () =>
     readBrokerWith(atBroker, psk),
   );
+  const clusterId = await askClusterId(run, options, { local, view, cluster: target.cluster });
   const claimant = { clusterId, clusterUid: local.uid, joinedBefore: joinedBefore(local, access.namespace, clusterId) };
   refuseTakenId(view, claimant, access.namespace);
   warnAboutParts(run, view, options);
   const networks = await chooseNetworks(run, target.client, options);
   const globalCidrs =
     options.globalnetCidr === undefined ? [] : parseCidrFlag('--globalnet-cidr', options.globalnetCidr);
-  refuseOverlaps({ ...networks, globalCidrs }, otherNetworks(view, clusterId));
+  const abandoned = claimsOf(view, local.uid).filter((claimed) => claimed !== clusterId);
+  refuseOverlaps({ ...networks, globalCidrs }, otherNetworks(view, [clusterId, ...abandoned]));
   const gateways = await chooseGateways(run, local.nodes, options);
   const broker = { server: access.server, namespace: access.namespace, ca: access.ca };
   const settings = { clusterId, networks, broker, options, version: run.context.version };
-  warnAboutChanges(run, view, local, settings);
-  return { target, brokerClient, claimant, settings, psk, ...gateways };
+  warnAboutDrivers(run, view, { clusterId, driver: cableDriverName(options.cableDriver) });
+  const changes = local.submariner === undefined ? [] : settingChanges(local.submariner, submarinerObject(settings));
+  return {
+    target,
+    changes: [
+      ...changes.map(describeChange),
+      ...abandoned.map((id) => `claim of the ID ${id} on the broker: given up`),
+    ],
+    abandoned,
+    brokerClient,
+    claimant,
+    settings,
+    psk,
+    ...gateways,
+  };
+}
+
+/** The flags, completed by what the cluster joined with before; the address of the broker only if it is the same broker. */
+async function recall(
+  run: CommandRun,
+  client: KubeClient,
+  info: BrokerInfo,
+  options: JoinOptions,
+): Promise<JoinOptions> {
+  const submariner = await findRecorded(client);
+  const recalled = recallOptions(options, run.given, submariner);
+  checkLeaseTimes(recalled);
+  const ca = brokerAccessOf(info).ca;
+  const sameBroker = submariner?.spec.brokerK8sCA === (ca === undefined ? undefined : encodeCa(ca));
+  if (sameBroker || options.brokerUrl !== undefined || recalled.brokerUrl === undefined) return recalled;
+  const { brokerUrl: _elsewhere, ...rest } = recalled;
+  return rest;
 }
 
 function requirePsk(file: string, info: BrokerInfo): Buffer {
@@ -123,10 +168,11 @@ function joinedBefore({ submariner }: LocalCluster, namespace: string, clusterId
 async function askClusterId(
   run: CommandRun,
   options: JoinOptions,
-  local: LocalCluster,
-  clusterName: string,
+  known: { readonly local: LocalCluster; readonly view: BrokerView; readonly cluster: string },
 ): Promise<string> {
-  const chosen = chooseClusterId(options.clusterid, local.submariner, clusterName);
+  const { local, view, cluster: clusterName } = known;
+  const claimed = claimsOf(view, local.uid);
+  const chosen = chooseClusterId(options.clusterid, { submariner: local.submariner, claimed }, clusterName);
   if (chosen !== undefined) return chosen;
   const { clusterIdProblem } = await import('../../api/clusterid.ts');
   const { terminal, prompter } = run.context;
@@ -135,14 +181,4 @@ async function askClusterId(
   throw new ExpectedError(`no cluster ID can be made of the name ${JSON.stringify(clusterName)}`, {
     hint: 'Give one with --clusterid.',
   });
-}
-
-function warnAboutParts({ reporter }: CommandRun, view: BrokerView, options: JoinOptions): void {
-  if (view.globalnetEnabled && options.globalnet) {
-    reporter.warn(
-      'the broker offers global addresses, which this version does not use: the cluster announces its own CIDRs',
-    );
-  }
-  if (options.loadBalancer)
-    reporter.warn('--load-balancer is recorded, but this version makes no LoadBalancer Service');
 }

@@ -4,6 +4,7 @@ import { addCommand, booleanFlag, GROUPS } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { integerFlag, listFlag } from '../globalflags.ts';
 import type { JoinOptions } from './options.ts';
+import { LEASE_DEFAULTS } from './record.ts';
 
 /** `subctl join <broker-info.subm>`. */
 export function registerJoin(program: Command, context: CommandContext): void {
@@ -12,7 +13,8 @@ export function registerJoin(program: Command, context: CommandContext): void {
     summary: 'join a cluster to the others',
     description:
       'Checks everything first, claims the cluster ID on the broker, deploys gateway engine and route agents, and waits until they work. ' +
-      'Running it again changes nothing; after an interruption it completes what is missing.',
+      'Running it again changes nothing; after an interruption it completes what is missing. ' +
+      'Flags not given keep what the Submariner object of a joined cluster records; those given change it, after a question.',
     group: GROUPS.setup,
     examples: [
       { what: 'Join the cluster of a context', command: 'subctl join broker-info.subm --context east' },
@@ -32,6 +34,7 @@ function addFlags(command: Command): void {
   identityFlags(command);
   tunnelFlags(command);
   healthFlags(command);
+  leaseFlags(command);
   deploymentFlags(command);
   laterFlags(command);
 }
@@ -77,6 +80,15 @@ function healthFlags(command: Command): void {
     );
 }
 
+function leaseFlags(command: Command): void {
+  command.optionsGroup('Election of the active gateway (seconds, each longer than the next):');
+  const { gatewayLeaseDuration, gatewayRenewDeadline, gatewayRetryPeriod } = LEASE_DEFAULTS;
+  command
+    .option('--gateway-lease-duration <s>', 'a silent gateway is replaced', integerFlag(1, 300), gatewayLeaseDuration)
+    .option('--gateway-renew-deadline <s>', 'it stops by itself', integerFlag(1, 300), gatewayRenewDeadline)
+    .option('--gateway-retry-period <s>', 'time between renewals', integerFlag(1, 300), gatewayRetryPeriod);
+}
+
 function deploymentFlags(command: Command): void {
   command.optionsGroup('Deployment:');
   command
@@ -95,7 +107,7 @@ function deploymentFlags(command: Command): void {
 
 /** Flags of upstream for parts that this version does not deploy; they are recorded in the Submariner object. */
 function laterFlags(command: Command): void {
-  command.optionsGroup('Recorded, without effect in this version:');
+  command.optionsGroup('Accepted and recorded, but WITHOUT EFFECT in this version:');
   command
     .option('--globalnet-cidr <cidr>', 'global CIDR of the cluster')
     .option('--globalnet-cluster-size <count>', 'global addresses of the cluster', integerFlag(0, 2 ** 31))

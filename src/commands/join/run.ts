@@ -14,6 +14,8 @@ import { checkJoinFlags } from './checkflags.ts';
 import { readRouteAgents } from '../show/routeagents.ts';
 import { claimClusterId } from './claim.ts';
 import { submarinerStatus } from './configuration.ts';
+import { leaveBroker } from './leave.ts';
+import { agreeToChanges, showChanges } from './changes.ts';
 import { joinManifests, joinSecrets } from './manifests.ts';
 import { ensureMember } from './member.ts';
 import { type JoinPlan, prepareJoin } from './preflight.ts';
@@ -35,8 +37,10 @@ export async function join(run: CommandRun, file: string, options: JoinOptions):
     reporter.info(
       `   gateway nodes: ${plan.gatewayNodes.join(', ') || 'none'}; to be labelled: ${plan.label.join(', ') || 'none'}`,
     );
+    showChanges(run, plan.settings.clusterId, plan.changes);
     return;
   }
+  await agreeToChanges(run, plan.settings.clusterId, plan.changes);
   const deadline = startDeadline(context.clock, flags.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   const member = await becomeMember(run, plan, deadline);
   const labelled = await labelGateways(plan);
@@ -55,17 +59,19 @@ export async function join(run: CommandRun, file: string, options: JoinOptions):
 
 async function becomeMember(
   run: CommandRun,
-  { brokerClient, claimant, settings }: JoinPlan,
+  { brokerClient, claimant, settings, abandoned }: JoinPlan,
   deadline: Deadline,
 ): ReturnType<typeof ensureMember> {
   const { namespace } = settings.broker;
   const { clusterId } = claimant;
   return run.reporter.step(`Claiming cluster ID ${clusterId} on the broker`, async (step) => {
+    const left: Written[] = [];
+    for (const id of abandoned) left.push(...(await leaveBroker(brokerClient, namespace, id)));
     const outcome = await claimClusterId(brokerClient, namespace, claimant, settings.networks);
     const account = { kind: 'ServiceAccount', metadata: { name: memberAccount(clusterId), namespace } };
     const { token, records } = await ensureMember(brokerClient, { namespace, clusterId }, deadline, step.update);
     step.done(`Cluster ID ${clusterId} ${outcome === 'created' ? 'claimed' : 'is ours'} on the broker`);
-    return { token, records: [written(account, 'broker', outcome), ...records] };
+    return { token, records: [...left, written(account, 'broker', outcome), ...records] };
   });
 }
 

@@ -1,26 +1,18 @@
-import type { SubmarinerSpec } from '../../api/types.ts';
 import type { CommandRun } from '../context.ts';
 import type { BrokerView } from './brokerview.ts';
-import { cableDriverName, type JoinSettings, submarinerObject } from './configuration.ts';
-import type { LocalCluster } from './localcluster.ts';
+import type { JoinOptions } from './options.ts';
 
-/** Warns of what the operator may not have meant: another cable driver than other clusters have, other settings than last time. */
-export function warnAboutChanges(
+/** Warns of what the operator may not have meant: another cable driver than other clusters have. */
+export function warnAboutDrivers(
   { reporter }: CommandRun,
   view: BrokerView,
-  { submariner }: LocalCluster,
-  settings: JoinSettings,
+  cluster: { readonly clusterId: string; readonly driver: string },
 ): void {
-  const driver = cableDriverName(settings.options.cableDriver);
-  const different = otherDrivers(view, settings.clusterId, driver);
-  if (different.length > 0) {
-    reporter.warn(
-      `no tunnels between cable driver ${driver} of this cluster and ${different.join(', ')}: join all with the same --cable-driver`,
-    );
-  }
-  if (submariner === undefined) return;
-  const changes = describeChanges(submariner.spec, submarinerObject(settings).spec);
-  if (changes.length > 0) reporter.warn(`other settings than at the last join: ${changes.join('; ')}`);
+  const different = otherDrivers(view, cluster.clusterId, cluster.driver);
+  if (different.length === 0) return;
+  reporter.warn(
+    `no tunnels between cable driver ${cluster.driver} of this cluster and ${different.join(', ')}: join all with the same --cable-driver`,
+  );
 }
 
 /** `<driver> of <cluster>` for every other cluster with another driver. */
@@ -29,18 +21,28 @@ export function otherDrivers(view: BrokerView, clusterId: string, driver: string
   return [...new Set(found.map(({ spec }) => `${spec.backend} of ${spec.cluster_id}`))].toSorted();
 }
 
-/** `field: before -> after` for every setting that a second join changes. */
-export function describeChanges(before: SubmarinerSpec, after: SubmarinerSpec): readonly string[] {
-  const [from, to] = [before, after].map((spec) => new Map<string, unknown>(Object.entries(spec)));
-  if (from === undefined || to === undefined) return [];
-  const names = [...new Set([...from.keys(), ...to.keys()])].toSorted();
-  return names
-    .map((name) => ({ name, old: textOf(from.get(name)), fresh: textOf(to.get(name)) }))
-    .filter(({ name, old, fresh }) => old !== fresh && name !== 'brokerK8sCA')
-    .map(({ name, old, fresh }) => `${name}: ${old} -> ${fresh}`);
+/** Warns of everything that is accepted and recorded, but not deployed by this version. */
+export function warnAboutParts({ reporter }: CommandRun, view: BrokerView, options: JoinOptions): void {
+  if (view.globalnetEnabled && options.globalnet) {
+    reporter.warn(
+      'the broker offers global addresses, which this version does not use: the cluster announces its own CIDRs',
+    );
+  }
+  const flags = partsWithoutEffect(options);
+  if (flags.length === 0) return;
+  reporter.warn(`recorded, without effect in this version: ${flags.join(', ')}`);
 }
 
-function textOf(value: unknown): string {
-  if (value === undefined || value === '') return 'none';
-  return typeof value === 'string' ? value : JSON.stringify(value);
+/** The flags that were given for parts this version does not deploy. */
+export function partsWithoutEffect(options: JoinOptions): readonly string[] {
+  const flags: readonly (readonly [string, boolean])[] = [
+    ['--globalnet-cidr', (options.globalnetCidr ?? '') !== ''],
+    ['--globalnet-cluster-size', options.globalnetClusterSize !== undefined],
+    ['--custom-domains', options.customDomains !== undefined],
+    ['--coredns-custom-configmap', options.corednsCustomConfigmap !== undefined],
+    ['--clusterset-ip-cidr', options.clustersetIpCidr !== undefined],
+    ['--enable-clusterset-ip', options.enableClustersetIp],
+    ['--load-balancer', options.loadBalancer],
+  ];
+  return flags.filter(([, isGiven]) => isGiven).map(([flag]) => flag);
 }

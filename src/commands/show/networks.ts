@@ -1,6 +1,6 @@
 import type { Submariner } from '../../api/types.ts';
 import { discoverNetwork, type FoundCidr } from '../discovery/index.ts';
-import { ANNOTATIONS } from '../join/configuration.ts';
+import { ANNOTATIONS } from '../join/record.ts';
 import type { ShownCluster, View } from './view.ts';
 
 /** A CIDR and where it is known from. */
