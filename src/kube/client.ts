@@ -104,6 +104,21 @@ export interface LogOptions {
   readonly previous?: boolean;
 }
 
+export interface ExecOptions {
+  readonly container?: string;
+  /** Default 60 000. */
+  readonly timeoutMs?: number;
+  /** Aborted: the connection is closed and the call rejects. */
+  readonly signal?: AbortSignal;
+  /** Called with each piece of standard output as it comes. */
+  readonly onStdout?: (text: string) => void;
+  /**
+   * Written to standard input when it resolves, after which the input ends (not with API servers before Kubernetes 1.30);
+   * without it there is none.
+   */
+  readonly stdin?: Promise<string>;
+}
+
 export interface ExecResult {
   readonly exitCode: number;
   readonly stdout: string;
@@ -138,11 +153,6 @@ export interface KubeClient {
   /** Any other request (discovery, /version, subresource POSTs such as token, selfsubjectaccessreviews). */
   request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T>;
   logs(namespace: string, pod: string, options?: LogOptions): Promise<string>;
-  exec(
-    namespace: string,
-    pod: string,
-    command: readonly string[],
-    options?: { container?: string; timeoutMs?: number },
-  ): Promise<ExecResult>;
+  exec(namespace: string, pod: string, command: readonly string[], options?: ExecOptions): Promise<ExecResult>;
   close(): void;
 }

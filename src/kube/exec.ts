@@ -1,17 +1,15 @@
-import type { ExecResult } from './client.ts';
+import type { WebSocket } from 'ws';
+import type { ExecOptions, ExecResult } from './client.ts';
 import type { Credentials } from './credentials.ts';
 import { KubeApiError, KubeConnectionError, type KubeStatus } from './errors.ts';
 import { reasonOf, tlsSettings, type ServerOptions } from './exchange.ts';
 import { connectionPool } from './transport.ts';
 
 /** What to run where. */
-export interface ExecCall {
+export interface ExecCall extends ExecOptions {
   readonly namespace: string;
   readonly pod: string;
   readonly command: readonly string[];
-  readonly container?: string;
-  /** Default 60 000. */
-  readonly timeoutMs?: number;
 }
 
 /** Exit status as channel 3 of the remote command protocol reports it. */
@@ -19,7 +17,13 @@ interface ExecStatus extends KubeStatus {
   readonly status?: string;
 }
 
-const PROTOCOL = 'v5.channel.k8s.io';
+/** v4 is what API servers before Kubernetes 1.30 speak; it cannot end standard input. */
+const PROTOCOLS = ['v5.channel.k8s.io', 'v4.channel.k8s.io'];
+
+type Attempt = KubeConnectionError['attempt'];
+
+/** Stdin, stdout, stderr, status: what came on each channel. */
+type Channels = readonly [Buffer[], Buffer[], Buffer[], Buffer[]];
 
 /**
  * Runs a command in a pod over a WebSocket (remote command protocol v5.channel.k8s.io: the first byte of a message is
@@ -27,40 +31,72 @@ const PROTOCOL = 'v5.channel.k8s.io';
  */
 export async function execInPod(options: ServerOptions, credentials: Credentials, call: ExecCall): Promise<ExecResult> {
   const { WebSocket } = await import('ws');
-  const query = new URLSearchParams({ stdout: 'true', stderr: 'true' });
-  if (call.container !== undefined) query.set('container', call.container);
-  for (const argument of call.command) query.append('command', argument);
   const path = `/api/v1/namespaces/${encodeURIComponent(call.namespace)}/pods/${encodeURIComponent(call.pod)}/exec`;
   const attempt = { server: options.server, method: 'EXEC', path, source: options.source };
-  const socket = new WebSocket(`${webSocketBase(options)}${path}?${query.toString()}`, [PROTOCOL], {
+  const socket = new WebSocket(`${webSocketBase(options)}${path}?${queryOf(call).toString()}`, PROTOCOLS, {
     headers: await credentials.headers(),
     handshakeTimeout: options.requestTimeoutMs ?? 30_000,
     ...(options.proxyUrl === undefined ? {} : { agent: connectionPool(options, 1) }),
     ...tlsSettings(options),
   });
-  const output: [Buffer[], Buffer[], Buffer[], Buffer[]] = [[], [], [], []];
+  const output: Channels = [[], [], [], []];
   const limit = AbortSignal.timeout(call.timeoutMs ?? 60_000);
+  let cancel = (): void => undefined;
   try {
     await new Promise<void>((resolve, reject) => {
       limit.addEventListener('abort', () => reject(new KubeConnectionError(timedOut(call), attempt)));
-      socket.on('message', (data: Buffer) => output[data[0] ?? 0]?.push(data.subarray(1)));
+      cancel = () => reject(new KubeConnectionError(new Error('cancelled'), attempt));
+      call.signal?.addEventListener('abort', cancel);
+      if (call.signal?.aborted === true) cancel();
+      converse(socket, call, output);
       socket.on('close', () => resolve());
       socket.on('error', (error: Error) => reject(new KubeConnectionError(error, attempt)));
-      socket.on('unexpected-response', (_request, response) => {
-        const chunks: Buffer[] = [];
-        response.on('data', (chunk: Buffer) => chunks.push(chunk));
-        response.on('end', () => {
-          const text = Buffer.concat(chunks).toString('utf8');
-          reject(new KubeApiError(response.statusCode ?? 0, refusalOf(text), attempt));
-        });
-      });
+      onRefusal(socket, attempt, reject);
     });
   } finally {
+    call.signal?.removeEventListener('abort', cancel);
     socket.terminate();
   }
   const [, stdout, stderr, status] = output.map((chunks) => Buffer.concat(chunks).toString('utf8'));
   if (limit.aborted) throw reasonOf(limit);
   return { exitCode: exitCodeOf(status ?? '', attempt), stdout: stdout ?? '', stderr: stderr ?? '' };
+}
+
+function queryOf(call: ExecCall): URLSearchParams {
+  const query = new URLSearchParams({ stdout: 'true', stderr: 'true' });
+  if (call.stdin !== undefined) query.set('stdin', 'true');
+  if (call.container !== undefined) query.set('container', call.container);
+  for (const argument of call.command) query.append('command', argument);
+  return query;
+}
+
+/** Collects what the program says and gives it its input. */
+function converse(socket: WebSocket, { stdin, onStdout }: ExecCall, output: Channels): void {
+  if (stdin !== undefined) socket.on('open', () => void feed(socket, stdin));
+  socket.on('message', (data: Buffer) => {
+    output[data[0] ?? 0]?.push(data.subarray(1));
+    if (data[0] === 1) onStdout?.(data.subarray(1).toString('utf8'));
+  });
+}
+
+/** Rejects with what the server says when it does not upgrade the connection. */
+function onRefusal(socket: WebSocket, attempt: Attempt, reject: (error: Error) => void): void {
+  socket.on('unexpected-response', (_request, response) => {
+    const chunks: Buffer[] = [];
+    response.on('data', (chunk: Buffer) => chunks.push(chunk));
+    response.on('end', () => {
+      const text = Buffer.concat(chunks).toString('utf8');
+      reject(new KubeApiError(response.statusCode ?? 0, refusalOf(text), attempt));
+    });
+  });
+}
+
+/** Channel 0 is standard input; 255 closes the channel it names (v5). */
+async function feed(socket: WebSocket, stdin: Promise<string>): Promise<void> {
+  const text = await stdin.catch(() => '');
+  if (socket.readyState !== socket.OPEN) return;
+  if (text !== '') socket.send(Buffer.concat([Buffer.from([0]), Buffer.from(text)]));
+  if (socket.protocol === PROTOCOLS[0]) socket.send(Buffer.from([255, 0]));
 }
 
 function webSocketBase(options: ServerOptions): string {
@@ -83,7 +119,7 @@ function refusalOf(text: string): KubeStatus {
   }
 }
 
-function exitCodeOf(text: string, attempt: KubeConnectionError['attempt']): number {
+function exitCodeOf(text: string, attempt: Attempt): number {
   if (text === '') {
     throw new KubeConnectionError(new Error('the connection ended before the command did'), attempt);
   }

@@ -57,7 +57,7 @@ describe('exec', () => {
     ]);
     expect(seen?.headers).toMatchObject({
       authorization: 'Bearer secret',
-      'sec-websocket-protocol': 'v5.channel.k8s.io',
+      'sec-websocket-protocol': 'v5.channel.k8s.io,v4.channel.k8s.io',
     });
   });
 
@@ -95,5 +95,33 @@ describe('exec', () => {
     await expect(client.exec('ns', 'p', ['sleep', '9'], { timeoutMs: 50 })).rejects.toThrow(
       '"sleep 9" did not end within 0.05 s',
     );
+  });
+
+  test('tells output as it comes, and gives the program its input and the end of it', async () => {
+    const { client } = await podServer((socket, request) => {
+      expect(new URL(request.url ?? '', 'http://x').searchParams.get('stdin')).toBe('true');
+      socket.send(frame(1, 'ready\n'));
+      socket.on('message', (data: Buffer) => {
+        if (data[0] === 0) socket.send(frame(1, `got ${data.subarray(1).toString()}\n`));
+        if (data[0] !== 255 || data[1] !== 0) return;
+        socket.send(done(SUCCESS));
+        socket.close();
+      });
+    });
+    let say: (text: string) => void = () => undefined;
+    const stdin = new Promise<string>((resolve) => (say = resolve));
+    const onStdout = (text: string): void => {
+      if (text === 'ready\n') say('stop');
+    };
+    expect(await client.exec('ns', 'p', ['wait'], { stdin, onStdout })).toMatchObject({ stdout: 'ready\ngot stop\n' });
+  });
+
+  test('can be cancelled, before and during the run', async () => {
+    const { client } = await podServer(() => undefined);
+    const stop = new AbortController();
+    const running = client.exec('ns', 'p', ['sleep', '9'], { signal: stop.signal });
+    setImmediate(() => stop.abort());
+    await expect(running).rejects.toThrow('cancelled');
+    await expect(client.exec('ns', 'p', ['x'], { signal: stop.signal })).rejects.toThrow('cancelled');
   });
 });
