@@ -3,6 +3,7 @@ import { createRunner } from '../host/command.ts';
 import { watchNetwork } from '../host/monitor.ts';
 import { convergeNetwork } from '../host/network.ts';
 import { probeOnce } from '../host/probe.ts';
+import { runProber } from '../host/prober/program.ts';
 import type { KubeClient, KubeObject } from '../kube/client.ts';
 import { inClusterClient } from '../kube/incluster.ts';
 import type { Node } from '../kube/objects.ts';
@@ -57,6 +58,11 @@ async function serve(config: RouteAgentConfig, client: KubeClient, logger: Logge
 }
 
 async function start(signal: AbortSignal, logger: Logger, env: Environment, args: readonly string[]): Promise<void> {
+  if (args[0] === 'probe') {
+    const write = (line: string): void => void process.stdout.write(line);
+    await runProber(args.slice(1), signal, logger, write);
+    return;
+  }
   if (isCleanup(env, args)) {
     await cleanUp(logger, env);
     return;
@@ -66,7 +72,10 @@ async function start(signal: AbortSignal, logger: Logger, env: Environment, args
   await serve(config, client, logger, signal).finally(() => client.close());
 }
 
-/** The route agent as a process: SUBMARINER_* and NODE_NAME of the environment, `--cleanup` to remove all it made. */
+/**
+ * The route agent as a process: SUBMARINER_* and NODE_NAME of the environment, `--cleanup` to remove all it made. `probe …`
+ * is another program in the same image: it sends and answers test packets, needs no configuration and changes nothing.
+ */
 export async function main(): Promise<void> {
   await runDaemon((signal, logger, env) => start(signal, logger, env, process.argv.slice(2)));
 }

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { POD_PATH } from './pods/environment.ts';
 import type { ImageTable } from './pods/image.ts';
 
 /**
@@ -10,9 +11,11 @@ export const ENGINE_FLAGS = ['--no-opt', '--optimize-for-size', '--max-semi-spac
 /** The programs of this machine that stand for images; `dist` is the folder with our bundles. */
 export function sandboxImages(node: string, dist: string): ImageTable {
   const sandbox = path.join(dist, 'sandbox.mjs');
+  // As in a real image: its programs are found by name, for whoever looks into a pod.
+  const env = { PATH: `${path.resolve(dist, '../bin')}:${POD_PATH}` };
   return {
-    'submariner-gateway': { entrypoint: [node, ...ENGINE_FLAGS, path.join(dist, 'engine.mjs')] },
-    'submariner-route-agent': { entrypoint: [node, path.join(dist, 'routeagent.mjs')] },
+    'submariner-gateway': { entrypoint: [node, ...ENGINE_FLAGS, path.join(dist, 'engine.mjs')], env },
+    'submariner-route-agent': { entrypoint: [node, path.join(dist, 'routeagent.mjs')], env },
     echo: { entrypoint: [node, sandbox, 'echo'] },
     client: { entrypoint: [node, sandbox, 'client'] },
     nettest: { entrypoint: [node, sandbox, 'client'] },

@@ -10,3 +10,10 @@ test.each([
   expect(starter?.split(' ').filter(Boolean)).toEqual([...flags]);
   expect(sandboxImages('node', 'dist')[image]?.entrypoint).toEqual(['node', ...flags, `dist/${name}.mjs`]);
 });
+
+test('the programs of the images are found by name, as subctl calls them in pods', () => {
+  for (const image of ['submariner-gateway', 'submariner-route-agent']) {
+    const [first] = sandboxImages('node', '/opt/subctl/dist')[image]?.env?.['PATH']?.split(':') ?? [];
+    expect(first).toBe('/opt/subctl/bin');
+  }
+});

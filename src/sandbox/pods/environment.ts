@@ -26,7 +26,8 @@ interface EnvSource {
   readonly configMapRef?: { readonly name?: string; readonly optional?: boolean };
 }
 
-const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** Where programs of a pod are found when its image says nothing else. */
+export const POD_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** The value of a downward-API field; undefined for one that is not supported. */
 export function fieldValue(facts: PodFacts, path: string): string | undefined {
@@ -124,7 +125,7 @@ export async function buildEnvironment(
   objects: PodObjects,
 ): Promise<StringMap> {
   const env: Record<string, string> = {
-    PATH,
+    PATH: POD_PATH,
     HOME: '/root',
     HOSTNAME: hostNameOf(facts),
     ...imageEnv,

@@ -1,0 +1,130 @@
+import { execFileSync } from 'node:child_process';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { parseReports, PROBER_PORT, type ProbeReport, type ProbeTarget } from '../../src/host/prober/protocol.ts';
+import { Namespaces } from './namespaces.ts';
+
+/** a - router - b; the prober answers in b. */
+const net = new Namespaces();
+const PROGRAM = path.resolve('bin/routeagent');
+const B = '10.99.2.2';
+
+beforeAll(async () => {
+  net.add('a', 'r', 'b');
+  net.wire('a', 'wan0', 'r', 'ra');
+  net.wire('b', 'wan0', 'r', 'rb');
+  net.ip('a', 'addr add 10.99.1.2/24 dev wan0\naddr add 10.99.1.3/24 dev wan0\nroute add default via 10.99.1.1');
+  net.ip('b', `addr add ${B}/24 dev wan0\nroute add default via 10.99.2.1`);
+  net.ip('r', 'addr add 10.99.1.1/24 dev ra\naddr add 10.99.2.1/24 dev rb');
+  net.sh('r', 'sysctl -qw net.ipv4.ip_forward=1');
+  net.start('b', `${PROGRAM} probe serve`);
+  for (let tries = 0; tries < 100 && !net.sh('b', 'ss -Hltn').includes(`:${PROBER_PORT}`); tries += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+});
+
+afterEach(() => {
+  net.sh('r', 'nft flush ruleset');
+  net.ip('r', 'link set ra mtu 1500\nlink set rb mtu 1500');
+  net.sh('a', 'ip route flush cache');
+});
+
+afterAll(() => net.remove());
+
+function send(target: Omit<ProbeTarget, 'id'>, timeoutMs = 700): ProbeReport {
+  const order = JSON.stringify({ targets: [{ id: 'x', ...target }], timeoutMs });
+  const args = ['netns', 'exec', net.name('a'), PROGRAM, 'probe', 'send'];
+  const output = execFileSync('ip', args, { input: `${order}\n`, encoding: 'utf8' });
+  const [report] = parseReports(output);
+  if (report === undefined) throw new Error(`no report in ${output}`);
+  return report;
+}
+
+function drop(rule: string): void {
+  net.sh('r', `nft 'table inet f { chain c { type filter hook forward priority 0; ${rule}; }; }'`);
+}
+
+const BURST = { bytes: 84, count: 40 };
+
+describe('the prober', () => {
+  test('proves a path: ICMP, TCP and UDP, and which address was seen', () => {
+    const report = send({
+      address: B,
+      source: '10.99.1.3',
+      icmp: { count: 2 },
+      pathMtu: { maxBytes: 1500 },
+      tcp: { port: PROBER_PORT, upBytes: 100_000, downBytes: 200_000 },
+      udp: { port: PROBER_PORT, bursts: [BURST, { bytes: 4000, count: 3 }], ask: true },
+    });
+    expect(report).toEqual({
+      id: 'x',
+      icmp: { sent: 2, received: 2, rttMs: expect.any(Number), failure: '' },
+      pathMtu: { largestBytes: 1500, toldBytes: null, blackHole: false },
+      tcp: {
+        ok: true,
+        connectMs: expect.any(Number),
+        clientIP: '10.99.1.3',
+        upBytes: 100_000,
+        downBytes: 200_000,
+        failure: '',
+      },
+      udp: {
+        bursts: [
+          { bytes: 84, sent: 40, there: 40, back: 40 },
+          { bytes: 4000, sent: 3, there: 3, back: 3 },
+        ],
+        clientIP: '10.99.1.3',
+        failure: '',
+      },
+    });
+  });
+
+  test('tells loss on the way there from loss on the way back', () => {
+    drop(`udp dport ${PROBER_PORT} numgen inc mod 2 < 1 drop`);
+    const there = send({ address: B, udp: { port: PROBER_PORT, bursts: [BURST], ask: true } });
+    expect(there.udp?.bursts).toEqual([{ bytes: 84, sent: 40, there: 20, back: 20 }]);
+    net.sh('r', 'nft flush ruleset');
+    drop(`udp sport ${PROBER_PORT} numgen inc mod 4 < 1 drop`);
+    const back = send({ address: B, udp: { port: PROBER_PORT, bursts: [BURST], ask: true } });
+    expect(back.udp?.bursts).toEqual([{ bytes: 84, sent: 40, there: 40, back: 30 }]);
+  });
+
+  test('believes a router that says how much the path carries', () => {
+    net.ip('r', 'link set rb mtu 1300');
+    expect(send({ address: B, pathMtu: { maxBytes: 1500 } }).pathMtu).toEqual({
+      largestBytes: 1300,
+      toldBytes: 1300,
+      blackHole: false,
+    });
+  });
+
+  test('finds the size from which on packets vanish without a word', () => {
+    drop('ip length > 1234 drop');
+    const { pathMtu } = send({ address: B, pathMtu: { maxBytes: 1500 } });
+    expect(pathMtu).toEqual({ largestBytes: 1234, toldBytes: null, blackHole: true });
+  });
+
+  test('says how a stream fails', () => {
+    const tcp = { port: PROBER_PORT, upBytes: 50_000, downBytes: 50_000 };
+    drop('ip length > 1234 drop');
+    expect(send({ address: B, tcp }).tcp).toMatchObject({ ok: false, failure: expect.stringContaining('stalled') });
+    net.sh('r', 'nft flush ruleset');
+    drop(`tcp dport ${PROBER_PORT} drop`);
+    expect(send({ address: B, tcp }).tcp).toMatchObject({ ok: false, failure: 'no TCP handshake within 0.7 s' });
+    expect(send({ address: B, tcp: { ...tcp, port: 9 } }).tcp).toMatchObject({
+      ok: false,
+      failure: expect.stringContaining('ECONNREFUSED'),
+    });
+  });
+
+  test('says what the node itself or a router answers', () => {
+    net.ip('r', 'route add unreachable 10.99.9.0/24');
+    const target = { address: '10.99.9.9', icmp: { count: 1 }, pathMtu: { maxBytes: 1500 } };
+    expect(send(target)).toEqual({
+      id: 'x',
+      icmp: { sent: 1, received: 0, rttMs: null, failure: expect.stringContaining('Host Unreachable') },
+      pathMtu: { largestBytes: null, toldBytes: null, blackHole: false },
+    });
+    net.ip('r', 'route del unreachable 10.99.9.0/24');
+  });
+});
