@@ -259,10 +259,13 @@ function assertInstalled(): void {
   try {
     accessSync(PROGRAM, constants.X_OK);
   } catch (cause) {
-    throw new ExpectedError(`${PROGRAM} is not installed; the cable driver ipsec needs strongSwan`, {
-      hint: `apt-get install -y ${PACKAGES}`,
-      cause,
-    });
+    throw new ExpectedError(
+      `${PROGRAM} is not installed; the cable driver ipsec needs strongSwan (Debian packages ${PACKAGES})`,
+      {
+        hint: `apt-get install -y ${PACKAGES}`,
+        cause,
+      },
+    );
   }
 }
 

@@ -74,8 +74,24 @@ interface Finished {
   readonly reason?: string;
 }
 
+/** What an operator installs when a program of the daemons is missing. */
+const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
+  ip: 'iproute2',
+  bridge: 'iproute2',
+  ss: 'iproute2',
+  nft: 'nftables',
+  ping: 'iputils-ping',
+  sysctl: 'procps',
+  wg: 'wireguard-tools',
+  conntrack: 'conntrack',
+  nsenter: 'util-linux',
+  unshare: 'util-linux',
+};
+
 function startFailure(program: string, error: NodeJS.ErrnoException): string {
-  return error.code === 'ENOENT' ? `program ${program} not found` : error.message;
+  if (error.code !== 'ENOENT') return error.message;
+  const debian = DEBIAN_PACKAGES[program];
+  return `program ${program} not found${debian === undefined ? '' : ` (Debian package ${debian})`}`;
 }
 
 /** Resolves when the program has ended and both streams are closed, or at once when it could not be started; never rejects. */

@@ -133,9 +133,12 @@ export class WireguardGo implements WireguardDevice {
   async #start(signal: AbortSignal | undefined): Promise<void> {
     const { folder, link, namespace } = this.#dependencies;
     if (findProgram('wireguard-go') === undefined) {
-      throw new ExpectedError('the kernel has no WireGuard and wireguard-go is not installed', {
-        hint: 'apt-get install -y wireguard-go wireguard-tools, or use a kernel with WireGuard.',
-      });
+      throw new ExpectedError(
+        'the kernel has no WireGuard and wireguard-go is not installed (Debian packages wireguard-go, wireguard-tools)',
+        {
+          hint: 'apt-get install -y wireguard-go wireguard-tools, or use a kernel with WireGuard.',
+        },
+      );
     }
     mkdirSync(this.#runFolder, { recursive: true, mode: 0o700 });
     rmSync(this.#socket, { force: true });

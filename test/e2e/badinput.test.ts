@@ -218,11 +218,11 @@ test('a program that is missing on a node is told by show, and its return notice
   setEnv(`PATH=${pathWithout('nft')}`, 'submariner-routeagent');
   await eventually(
     () => shown('gateways'),
-    (text) => text.includes('program ip not found'),
+    (text) => text.includes('program ip not found (Debian package iproute2)'),
   );
   await eventually(
     () => shown('routeagents'),
-    (text) => text.includes('program nft not found'),
+    (text) => text.includes('program nft not found (Debian package nftables)'),
   );
   setEnv('PATH-', 'submariner-gateway');
   setEnv('PATH-', 'submariner-routeagent');

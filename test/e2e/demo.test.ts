@@ -76,6 +76,7 @@ describe('the demo', () => {
     child.kill('SIGINT');
     const { code, stderr } = await end;
     expect(stderr).toContain('interrupted');
+    expect(stderr).toContain(`subctl sandbox down --name ${sandbox.name}`);
     expect(code).not.toBe(0);
     expect(sandbox.remains()).toEqual([]);
   }, 60_000);

@@ -31,8 +31,16 @@ function optionsOf(run: CommandRun, flags: DemoFlags): SandboxOptions {
   return { name: flags.name, ...size, controlPlane: controlPlanePath(run, flags) };
 }
 
+function interrupted(cause: unknown, name: string): ExpectedError {
+  return new ExpectedError('interrupted', {
+    hint: `What is left, if anything, is removed by: subctl sandbox down --name ${name}`,
+    cause,
+  });
+}
+
 /** Runs subctl itself as a user would, in the directory of the sandbox; resolves with its output. */
-async function subctl({ run, tools }: Demo, args: readonly string[]): Promise<string> {
+async function subctl(demo: Demo, args: readonly string[]): Promise<string> {
+  const { run, tools } = demo;
   const { files, product, runner, signal } = tools;
   const program = [product.node, path.join(product.dist, 'subctl.mjs'), ...args, '--kubeconfig', files.kubeconfig];
   return run.reporter.step(`subctl ${args.join(' ')}`, async () => {
@@ -40,7 +48,7 @@ async function subctl({ run, tools }: Demo, args: readonly string[]): Promise<st
       const { stdout } = await runner.run('env', ['-C', files.dir, ...program], { timeoutMs: CLI_TIMEOUT_MS, signal });
       return stdout;
     } catch (error) {
-      if (signal.aborted) throw new ExpectedError('interrupted', { cause: error });
+      if (signal.aborted) throw interrupted(error, demo.flags.name);
       if (!(error instanceof CommandError)) throw error;
       throw new ExpectedError(`subctl ${args[0] ?? ''} failed:\n${error.stderr}${error.stdout}`.trimEnd(), {
         cause: error,

@@ -4,7 +4,7 @@ import { faultNode } from '../../sandbox/lifecycle/fault.ts';
 import { removeSandbox } from '../../sandbox/lifecycle/down.ts';
 import { readLog } from '../../sandbox/lifecycle/logs.ts';
 import { runInside } from '../../sandbox/lifecycle/inside.ts';
-import { requireState, type SandboxOptions } from '../../sandbox/lifecycle/state.ts';
+import { nameOption, requireState, type SandboxOptions } from '../../sandbox/lifecycle/state.ts';
 import { sandboxStatus } from '../../sandbox/lifecycle/status.ts';
 import { startSandbox } from '../../sandbox/lifecycle/up.ts';
 import { clusterOf, planSandbox } from '../../sandbox/plan.ts';
@@ -13,10 +13,6 @@ import { renderStructured } from '../output.ts';
 import type { FaultFlags, SandboxFlags, UpFlags } from './flags.ts';
 import { renderStatus } from './status-text.ts';
 import { binDirectory, controlPlanePath, isOnPath, programName, requireRoot, sandboxTools } from './tools.ts';
-
-function nameArgument(name: string): string {
-  return name === 'default' ? '' : ` --name ${name}`;
-}
 
 function upOptions(run: CommandRun, flags: UpFlags): SandboxOptions {
   const { name, clusters, nodes, gateways, wanLatency } = flags;
@@ -29,7 +25,7 @@ export async function sandboxUp(run: CommandRun, _args: readonly string[], flags
   const tools = sandboxTools(run, flags.name);
   const { state, fresh } = await withLock(tools.files.lock, () => startSandbox(tools, upOptions(run, flags)));
   const { reporter } = run;
-  const suffix = nameArgument(flags.name);
+  const suffix = nameOption(flags.name);
   reporter.done(fresh ? `Clusters ${state.options.clusters.join(' and ')} are up` : 'The sandbox is up already');
   const program = programName(run, tools);
   reporter.info(`Use it in this shell:  eval "$(${program} sandbox env${suffix})"`);

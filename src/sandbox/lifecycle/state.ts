@@ -105,7 +105,7 @@ export function readState(files: SandboxFiles): SandboxState | undefined {
     throw new ExpectedError(`format ${String(state.format)} is not known`);
   } catch (error) {
     throw new ExpectedError(`cannot read ${files.state}: ${messageOf(error)}`, {
-      hint: 'Remove the sandbox with: subctl sandbox down',
+      hint: `Remove the sandbox with: subctl sandbox down${nameOption(path.basename(files.dir))}`,
       cause: error,
     });
   }
@@ -115,10 +115,15 @@ export function writeState(files: SandboxFiles, state: SandboxState): void {
   writeFileAtomically(files.state, `${JSON.stringify(state, undefined, 2)}\n`);
 }
 
+/** What says on a command line which sandbox is meant: nothing for the default one. */
+export function nameOption(name: string): string {
+  return name === 'default' ? '' : ` --name ${name}`;
+}
+
 /** The state of a sandbox that is up. Rejects with the command that brings it up. */
 export function requireState(files: SandboxFiles, name: string): SandboxState {
   const state = readState(files);
-  const option = name === 'default' ? '' : ` --name ${name}`;
+  const option = nameOption(name);
   if (state === undefined) {
     throw new ExpectedError(`no sandbox${name === 'default' ? '' : ` named ${name}`} is up`, {
       hint: `Start one with: subctl sandbox up${option}`,

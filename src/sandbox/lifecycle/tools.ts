@@ -9,7 +9,7 @@ import type { Logger } from '../../runtime/logger.ts';
 import type { Environment } from '../../runtime/process.ts';
 import { API_PORT, type ClusterPlan } from '../plan.ts';
 import { isAlive, startDaemon, type ProcessIdentity } from '../processes.ts';
-import type { SandboxFiles } from './state.ts';
+import { nameOption, type SandboxFiles } from './state.ts';
 
 /** Tells the operator what is being done. */
 export interface Progress {
@@ -61,7 +61,7 @@ export function readSecrets(files: SandboxFiles, cluster: string): ClusterSecret
     return JSON.parse(readFileSync(files.secrets(cluster), 'utf8')) as ClusterSecrets;
   } catch (error) {
     throw new ExpectedError(`cannot read the credentials of cluster ${cluster}: ${messageOf(error)}`, {
-      hint: 'Remove the sandbox and start it again: subctl sandbox down && subctl sandbox up',
+      hint: `Remove the sandbox and start it again: subctl sandbox down${nameOption(path.basename(files.dir))}`,
       cause: error,
     });
   }
@@ -126,7 +126,9 @@ export async function waitFor<T>(tools: SandboxTools, wait: Wait, look: () => Pr
   let last: unknown;
   for (;;) {
     if (signal.aborted)
-      throw new ExpectedError('interrupted', { hint: 'What was begun is removed by: subctl sandbox down' });
+      throw new ExpectedError('interrupted', {
+        hint: `What was begun is removed by: subctl sandbox down${nameOption(path.basename(tools.files.dir))}`,
+      });
     try {
       const found = await look();
       if (found !== undefined) return found;

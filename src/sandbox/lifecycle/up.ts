@@ -9,6 +9,7 @@ import { removeSandbox } from './down.ts';
 import { renderKubeconfig, type ClusterAccess } from './kubeconfig.ts';
 import { startNode, waitForNode } from './nodes.ts';
 import {
+  nameOption,
   readState,
   writeFileAtomically,
   writeState,
@@ -66,7 +67,7 @@ function runningAlready(existing: SandboxState | undefined, options: SandboxOpti
   throw new ExpectedError(
     `a sandbox named ${options.name} is up with other settings (${clusters.join(', ')}; ${nodes} nodes each)`,
     {
-      hint: 'Remove it first (subctl sandbox down), or start another beside it: subctl sandbox up --name NAME',
+      hint: `Remove it first (subctl sandbox down${nameOption(options.name)}), or start another beside it: subctl sandbox up --name NAME`,
     },
   );
 }

@@ -90,6 +90,20 @@ withKubectl(
       a: 'b',
       empty: '',
     });
+    const web = ['--image=a:1', '--image=b:2', '--replicas=3', '--port=80'];
+    await kubectl(['create', 'deployment', 'web', '-n', 'typed', ...web]);
+    const made = JSON.parse(await kubectl(['get', 'deployment', 'web', '-n', 'typed', '-o', 'json'])) as object;
+    expect(made).toMatchObject({
+      metadata: { labels: { app: 'web' } },
+      spec: {
+        replicas: 3,
+        selector: { matchLabels: { app: 'web' } },
+        template: {
+          metadata: { labels: { app: 'web' } },
+          spec: { containers: [{ name: 'a', image: 'a:1', ports: [{ containerPort: 80 }] }, { image: 'b:2' }] },
+        },
+      },
+    });
     await kubectl(['create', 'role', 'reader', '-n', 'typed', '--verb=get,list', '--resource=pods']);
     await kubectl(['create', 'rolebinding', 'readers', '-n', 'typed', '--role=reader', '--serviceaccount=typed:app']);
     const as = ['-n', 'typed', '--as=system:serviceaccount:typed:app'];
