@@ -48,6 +48,36 @@ function ruleText(rule: RuleState): string {
   return [rule.priority, rule.table, prefix(rule.from), prefix(rule.to), rule.fwmark, rule.incomingLink].join(' ');
 }
 
+/** Whether removing `rule` can hit `other`: the kernel removes the first one that has all that is named. */
+function alsoNames(rule: RuleState, other: RuleState): boolean {
+  const same = (key: keyof RuleState): boolean => rule[key] === undefined || rule[key] === other[key];
+  return (['priority', 'table', 'from', 'to', 'fwmark', 'incomingLink'] as const).every(same);
+}
+
+/** New rules go in before old ones go out. A rule that stays, but would be hit in place of one that goes, moves behind. */
+function diffRules(
+  wanted: readonly RuleState[],
+  observed: readonly RuleState[],
+): { readonly first: readonly PlanStep[]; readonly last: readonly PlanStep[] } {
+  const { added, removed } = diffByText(wanted, observed, ruleText);
+  const moved = observed.filter((rule, index) => {
+    const later = observed.slice(index + 1).filter((other) => removed.includes(other));
+    return (
+      !removed.includes(rule) && later.some((other) => ruleText(other) !== ruleText(rule) && alsoNames(other, rule))
+    );
+  });
+  return {
+    first: added.map((rule): PlanStep => ({ action: 'addRule', rule })),
+    last: [
+      ...moved.flatMap((rule): readonly PlanStep[] => [
+        { action: 'removeRule', rule },
+        { action: 'addRule', rule },
+      ]),
+      ...removed.map((rule): PlanStep => ({ action: 'removeRule', rule })),
+    ],
+  };
+}
+
 function addressText(address: AddressState): string {
   const [text = '', length = ''] = address.address.split('/');
   return `${address.link} ${canonicalAddress(text) ?? text}/${length}`;
@@ -192,18 +222,18 @@ export function diffNetwork(desired: NetworkState, observed: NetworkState): Netw
     !links.emptied.has(item.link) && !links.unwanted.has(item.link);
   const addresses = diffAddresses(desired.addresses, observed.addresses.filter(stays));
   const fdb = diffByText(desired.neighbours, observed.neighbours.filter(stays), neighbourText);
-  const rules = diffByText(desired.rules, observed.rules, ruleText);
+  const rules = diffRules(desired.rules, observed.rules);
   const routes = diffRoutes(desired.routes, observed.routes, links.emptied, addresses.disturbed);
   return [
     ...links.first,
     ...addresses.first,
     ...diffSysctls(desired.sysctls, observed.sysctls, links.emptied),
     ...fdb.added.map((neighbour): PlanStep => ({ action: 'addNeighbour', neighbour })),
-    ...rules.added.map((rule): PlanStep => ({ action: 'addRule', rule })),
+    ...rules.first,
     ...routes.first,
     ...diffRuleset(desired.ruleset, observed.ruleset),
     ...routes.last,
-    ...rules.removed.map((rule): PlanStep => ({ action: 'removeRule', rule })),
+    ...rules.last,
     ...fdb.removed.map((neighbour): PlanStep => ({ action: 'removeNeighbour', neighbour })),
     ...addresses.last,
     ...links.last,

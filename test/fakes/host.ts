@@ -466,9 +466,13 @@ export class FakeHost implements CommandRunner {
       iif: given.get('iif'),
       protocol: given.get('protocol') ?? '0',
     };
-    const text = (item: FakeRule, full: boolean): string =>
-      [item.priority, item.table, item.from, item.to, item.iif, full ? item.protocol : ''].join(' ');
-    const index = this.#rules.findIndex((item) => text(item, verb === 'add') === text(rule, verb === 'add'));
+    const text = (item: FakeRule): string => Object.values(item).join(' ');
+    /** As the kernel does: the first that has all that is named. */
+    const named = (item: FakeRule): boolean =>
+      (['priority', 'table', 'from', 'to', 'iif'] as const).every(
+        (key) => rule[key] === undefined || rule[key] === 'all' || rule[key] === item[key],
+      );
+    const index = this.#rules.findIndex(verb === 'add' ? (item) => text(item) === text(rule) : named);
     if (verb === 'add') {
       if (index >= 0) throw new ToolError('RTNETLINK answers: File exists');
       this.#rules.push(rule);

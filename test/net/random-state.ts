@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import type { Ownership } from '../../src/net/ownership.ts';
-import type { LinkState, NetworkState, RouteState } from '../../src/net/state.ts';
+import type { LinkState, NetworkState, RouteState, RuleState } from '../../src/net/state.ts';
 
 /** An owner for random states. */
 export const OWN: Ownership = {
@@ -38,6 +38,13 @@ const onLink = (name: string): fc.Arbitrary<Omit<RouteState, 'destination'>> =>
     { table: 254, type: 'unreachable' },
   );
 
+const RULES: readonly RuleState[] = [
+  { priority: 70, table: 70 },
+  { priority: 70, table: 70, incomingLink: 'vx0' },
+  { priority: 70, table: 70, incomingLink: 'lo' },
+  { priority: 71, table: 70 },
+];
+
 /** Any state a caller may want: everything stands on a link that is wanted too. */
 export const state: fc.Arbitrary<NetworkState> = fc
   .record({
@@ -47,11 +54,11 @@ export const state: fc.Arbitrary<NetworkState> = fc
     remotes: fc.uniqueArray(fc.integer({ min: 1, max: 5 }), { maxLength: 3 }),
     routes: fc.array(fc.tuple(prefix, onLink('vx0')), { maxLength: 6 }),
     others: fc.array(fc.tuple(prefix, onLink('vx1')), { maxLength: 6 }),
-    rule: fc.boolean(),
+    rules: fc.shuffledSubarray([...RULES]),
     elements: fc.uniqueArray(prefix, { maxLength: 4 }),
     table: fc.boolean(),
   })
-  .map(({ vx0, vx1, hosts, remotes, routes, others, rule, elements, table }) => {
+  .map(({ vx0, vx1, hosts, remotes, routes, others, rules, elements, table }) => {
     const routesOf = (present: LinkState | undefined, list: typeof routes): readonly RouteState[] =>
       list
         .map(([destination, rest]) => ({ destination, ...rest }))
@@ -70,7 +77,7 @@ export const state: fc.Arbitrary<NetworkState> = fc
         remotes.map((n) => ({ link: name, mac: '00:00:00:00:00:00', remote: `172.18.0.${n}` })),
       ),
       routes: [...wanted.values()],
-      rules: rule ? [{ priority: 70, table: 70 }] : [],
+      rules,
       sysctls: links.map(({ name }) => ({ key: `net.ipv4.conf.${name}.rp_filter`, value: '2' })),
       ...(table
         ? {
