@@ -31,7 +31,8 @@ export interface TestGateway {
   readonly dependencies: DriverDependencies;
 }
 
-function run(file: string, ...args: readonly string[]): string {
+/** Output of a program that ends well. */
+export function run(file: string, ...args: readonly string[]): string {
   return execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
@@ -56,9 +57,9 @@ export interface Captured {
 /** Gateways of several clusters around one WAN bridge, in network namespaces of their own. */
 export class CableTestbed {
   readonly gateways: readonly TestGateway[];
-  readonly #id = `t-${Math.random().toString(36).slice(2, 8)}`;
+  protected readonly id = `t-${Math.random().toString(36).slice(2, 8)}`;
   readonly #folder = mkdtempSync(path.join(tmpdir(), 'cable-'));
-  readonly #captures: ChildProcess[] = [];
+  protected readonly children: ChildProcess[] = [];
   readonly #loops: (() => Promise<void>)[] = [];
 
   constructor(count: number, port = 4500) {
@@ -72,13 +73,13 @@ export class CableTestbed {
   }
 
   get wan(): string {
-    return `${this.#id}-wan`;
+    return `${this.id}-wan`;
   }
 
   #addGateway(n: number, udpPort: number): TestGateway {
     const clusterId = `c${n}`;
-    const namespace = `${this.#id}-gw${n}`;
-    const podNamespace = `${this.#id}-pod${n}`;
+    const namespace = `${this.id}-gw${n}`;
+    const podNamespace = `${this.id}-pod${n}`;
     const stateDir = path.join(this.#folder, `state${n}`);
     for (const name of [namespace, podNamespace]) {
       run('ip', 'netns', 'add', name);
@@ -191,7 +192,7 @@ export class CableTestbed {
   pinger(namespace: string, address: string): () => Promise<{ readonly sent: number; readonly answered: number }> {
     const args = ['netns', 'exec', namespace, 'ping', '-n', '-q', '-i', '0.02', '-W1', address];
     const child = spawn('ip', args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    this.#captures.push(child);
+    this.children.push(child);
     let said = '';
     child.stdout.on('data', (chunk) => (said += String(chunk)));
     return async () => {
@@ -239,10 +240,10 @@ export class CableTestbed {
 
   /** Captures on the WAN bridge until the returned function is called. */
   async capture(): Promise<() => Promise<Captured>> {
-    const file = path.join(this.#folder, `capture-${this.#captures.length}.pcap`);
+    const file = path.join(this.#folder, `capture-${this.children.length}.pcap`);
     const args = ['netns', 'exec', this.wan, 'tcpdump', '-n', '-i', 'br0', '-U', '--immediate-mode', '-w', file];
     const process = spawn('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
-    this.#captures.push(process);
+    this.children.push(process);
     let said = '';
     process.stderr.on('data', (chunk) => (said += String(chunk)));
     await until('tcpdump listens', () => said.includes('listening on'));
@@ -255,7 +256,7 @@ export class CableTestbed {
           .split('\n')
           .filter((line) => line !== '').length;
       const clusters = this.gateways.flatMap((gateway) => gateway.subnets).map((cidr) => `net ${cidr}`);
-      return { inner: count(clusters.join(' or ')), tunnel: count('udp port 4500 or udp port 500') };
+      return { inner: count(clusters.join(' or ')), tunnel: count('udp portrange 4500-4501 or udp port 500') };
     };
   }
 
@@ -275,10 +276,10 @@ export class CableTestbed {
   /** Ends what still runs in the namespaces, by id, and removes them. */
   async close(): Promise<void> {
     for (const stop of this.#loops) await stop();
-    for (const capture of this.#captures) capture.kill('SIGKILL');
+    for (const capture of this.children) capture.kill('SIGKILL');
     for (const name of run('ip', 'netns', 'list').split('\n')) {
       const namespace = name.split(' ')[0] ?? '';
-      if (!namespace.startsWith(`${this.#id}-`)) continue;
+      if (!namespace.startsWith(`${this.id}-`)) continue;
       for (const pid of run('ip', 'netns', 'pids', namespace).split('\n')) {
         if (pid !== '') process.kill(Number(pid), 'SIGKILL');
       }

@@ -1,12 +1,20 @@
 import { canonicalCidr, cidrContains, ipFamily } from '../../net/cidr.ts';
-import type { RouteState, RuleState } from '../../net/state.ts';
-import type { Cable, DesiredCables } from './driver.ts';
+import { OVERLAY } from '../../net/ownership.ts';
+import type { NetworkState, RouteState, RuleState } from '../../net/state.ts';
+import type { Cable, CableLookup, DesiredCables } from './driver.ts';
 
 /** The route table of cables and the priority of the rule that looks it up; upstream's VXLAN driver uses the same. */
 const CABLE_TABLE = 100;
 
-/** The rule that sends everything through the table of cables first. */
-export const CABLE_RULE: RuleState = { priority: CABLE_TABLE, table: CABLE_TABLE };
+/** Before it: where each remote gateway is reached through its own cable, whichever carries the CIDR it is in. */
+const PROBE_TABLE = 101;
+const PROBE_RULE: RuleState = { priority: 99, table: PROBE_TABLE };
+
+/** Which packets look up the table of cables. */
+const CABLE_RULES: Readonly<Record<CableLookup, RuleState>> = {
+  all: { priority: CABLE_TABLE, table: CABLE_TABLE },
+  transit: { priority: CABLE_TABLE, table: CABLE_TABLE, incomingLink: OVERLAY.link },
+};
 
 /** IPv4 prefixes in canonical form, each once, in the given order; junk and IPv6 are left out. */
 export function ipv4Cidrs(cidrs: readonly string[]): readonly string[] {
@@ -21,21 +29,52 @@ export interface Exit {
   readonly metric?: number;
 }
 
-/** Routes of table 100 to the remote CIDRs of the cables; `exitOf` says how, undefined = not at all. */
-export function desiredCableRoutes(
+/**
+ * The routes to the remote CIDRs through the cables that carry, to the remote gateways through every cable, and the rules
+ * that look them up; `exitOf` says how a cable is entered, undefined = not at all. The address of a gateway that is in
+ * none of its cluster's CIDRs is not believed.
+ */
+export function desiredCableRouting(
   desired: DesiredCables,
   exitOf: (cable: Cable) => Exit | undefined,
-): readonly RouteState[] {
+): Pick<NetworkState, 'routes' | 'rules'> {
   const source = desired.cniAddress === undefined ? {} : { source: desired.cniAddress };
   const routes = new Map<string, RouteState>();
   for (const cable of desired.cables) {
     const exit = exitOf(cable);
     if (exit === undefined) continue;
-    for (const destination of ipv4Cidrs(cable.remoteSubnets)) {
-      if (!routes.has(destination)) routes.set(destination, { destination, table: CABLE_TABLE, ...exit, ...source });
-    }
+    const add = (destination: string, table: number): void => {
+      const key = `${table} ${destination}`;
+      if (!routes.has(key)) routes.set(key, { destination, table, ...exit, ...source });
+    };
+    if (cable.carries) for (const destination of ipv4Cidrs(cable.remoteSubnets)) add(destination, CABLE_TABLE);
+    const probed = probeRoute(cable);
+    if (probed !== undefined) add(probed, PROBE_TABLE);
   }
-  return [...routes.values()];
+  const sorted = [...routes.values()].toSorted((a, b) => a.table - b.table);
+  const leads = (table: number): boolean => sorted.some((route) => route.table === table);
+  return {
+    routes: sorted,
+    rules: [...(leads(PROBE_TABLE) ? [PROBE_RULE] : []), ...(leads(CABLE_TABLE) ? [CABLE_RULES[desired.lookup]] : [])],
+  };
+}
+
+/** The destination of the route to the gateway at the other end, undefined when there is no such route. */
+export function probeRoute({ probeIp, remoteSubnets }: Cable): string | undefined {
+  if (probeIp === undefined || ipFamily(probeIp) !== 4) return undefined;
+  return remoteSubnets.some((cidr) => cidrContains(cidr, probeIp)) ? `${probeIp}/32` : undefined;
+}
+
+/** The destinations a cable is to be entered for that have no route among those observed. */
+export function missingRoutes(cable: Cable, observed: readonly RouteState[]): readonly string[] {
+  const has = (destination: string, table: number): boolean =>
+    observed.some((route) => route.table === table && route.destination === destination);
+  const carried = cable.carries ? ipv4Cidrs(cable.remoteSubnets) : [];
+  const probed = probeRoute(cable);
+  return [
+    ...carried.filter((destination) => !has(destination, CABLE_TABLE)),
+    ...(probed === undefined || has(probed, PROBE_TABLE) ? [] : [probed]),
+  ];
 }
 
 /** Why an encrypted cable cannot be made, undefined when it can: its own packets would be routed into itself. */

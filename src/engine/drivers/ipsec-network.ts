@@ -1,6 +1,6 @@
 import { cidrContains } from '../../net/cidr.ts';
 import { EMPTY_STATE, type AddressState, type NetworkState } from '../../net/state.ts';
-import { CABLE_RULE, desiredCableRoutes, ipv4Cidrs, type Exit } from './cable-routes.ts';
+import { desiredCableRouting, ipv4Cidrs, type Exit } from './cable-routes.ts';
 import type { DesiredCables } from './driver.ts';
 import { desiredGuard } from './guard.ts';
 
@@ -21,14 +21,13 @@ function selectorAddresses(desired: DesiredCables, link: string): readonly Addre
 
 /** The node's network with these IPsec cables: table 100, the guard and, for userland ESP, the tun link of charon. */
 export function desiredIpsecNetwork(desired: DesiredCables, esp: EspPlace): NetworkState {
-  const ruleset = desiredGuard(desired.guardedCidrs, esp.place === 'kernel' ? 'kernel-esp' : { link: esp.link });
-  const routes = desiredCableRoutes(desired, (cable) =>
+  const ruleset = desiredGuard(desired.guardedCidrs, esp.place === 'kernel' ? 'kernel-esp' : [esp.link]);
+  const routing = desiredCableRouting(desired, (cable) =>
     esp.place === 'kernel' ? esp.firstHops.get(cable.usingIp) : { link: esp.link },
   );
   const common = {
     ...EMPTY_STATE,
-    routes,
-    rules: routes.length === 0 ? [] : [CABLE_RULE],
+    ...routing,
     ...(ruleset === undefined ? {} : { ruleset }),
   };
   if (esp.place === 'kernel') return common;

@@ -56,7 +56,7 @@ export class IpsecDriver implements CableDriver {
 
   async start(signal: AbortSignal): Promise<void> {
     const { runner, privateIp } = this.#dependencies;
-    await retireOtherDrivers(this.#dependencies, { link: LIBIPSEC_LINK, daemon: 'charon' }, signal);
+    await retireOtherDrivers(this.#dependencies, { links: [LIBIPSEC_LINK], daemon: 'charon' }, signal);
     await observeUnderlay(runner, privateIp, signal);
     await this.#place([], signal);
     await this.#charon.ensure(signal);

@@ -21,13 +21,15 @@ export function wireguardFolder(stateDir: string): string {
  */
 export async function retireOtherDrivers(
   dependencies: { readonly runner: CommandRunner; readonly stateDir: string },
-  own: { readonly link: string; readonly daemon?: 'charon' | 'wireguard' },
+  own: { readonly links: readonly string[]; readonly daemon?: 'charon' | 'wireguard' },
   signal?: AbortSignal,
 ): Promise<void> {
   const { runner, stateDir } = dependencies;
   if (own.daemon !== 'charon') await stopDaemon(charonFolder(stateDir));
   if (own.daemon !== 'wireguard') await stopDaemon(wireguardFolder(stateDir));
   const { links } = await observeNetwork(runner, ENGINE_OWNERSHIP, { sysctls: [] }, signal);
-  const plan = links.filter((link) => link.name !== own.link).map((link): PlanStep => ({ action: 'removeLink', link }));
+  const plan = links
+    .filter((link) => !own.links.includes(link.name))
+    .map((link): PlanStep => ({ action: 'removeLink', link }));
   await applyPlan(runner, plan, ENGINE_OWNERSHIP);
 }

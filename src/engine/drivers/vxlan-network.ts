@@ -2,7 +2,7 @@ import { isIpAddress } from '../../net/cidr.ts';
 import { VXLAN_CABLE } from '../../net/ownership.ts';
 import { EMPTY_STATE, type NetworkState } from '../../net/state.ts';
 import { vtepMac } from '../../net/vtep.ts';
-import { CABLE_RULE, desiredCableRoutes } from './cable-routes.ts';
+import { desiredCableRouting } from './cable-routes.ts';
 import type { Cable, DesiredCables } from './driver.ts';
 
 /** The link that carries tunnel packets, as far as drivers need to know it. */
@@ -72,11 +72,10 @@ export function desiredVxlan(
     ],
     addresses: [{ link, address: `${vtep}/8` }],
     neighbours: cables.map((cable) => ({ link, mac: '00:00:00:00:00:00', remote: cable.usingIp })),
-    routes: desiredCableRoutes({ ...desired, cables }, (cable) => {
+    ...desiredCableRouting({ ...desired, cables }, (cable) => {
       const via = vtepAddress(cable.remotePrivateIp);
       return via === undefined ? undefined : { link, via, metric: VTEP_METRIC };
     }),
-    rules: [CABLE_RULE],
     sysctls: [
       { key: `net.ipv4.conf.${link}.rp_filter`, value: '2' },
       { key: `net.ipv4.conf.${link}.forwarding`, value: '1' },

@@ -1,10 +1,11 @@
+import { GATEWAY_SLOTS } from '../../api/gateways.ts';
 import { observeNetwork } from '../../host/network.ts';
 import { takenPort } from '../../host/port-owner.ts';
 import { observeUnderlay } from '../../host/underlay.ts';
 import { ENGINE_OWNERSHIP, VXLAN_CABLE } from '../../net/ownership.ts';
 import { EMPTY_STATE } from '../../net/state.ts';
 import { messageOf } from '../../runtime/errors.ts';
-import { ipv4Cidrs } from './cable-routes.ts';
+import { missingRoutes } from './cable-routes.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import type { Cable, CableDriver, DesiredCables, ObservedCable } from './driver.ts';
 import { syncNetwork } from './network-sync.ts';
@@ -14,7 +15,8 @@ import { desiredVxlan, vtepProblems } from './vxlan-network.ts';
 /** Cables as a VXLAN between gateways; not encrypted. Speaks with upstream's `vxlan` driver. */
 export class VxlanDriver implements CableDriver {
   readonly name = 'vxlan';
-  readonly slots = 1;
+  /** One link for all cables: a VXLAN takes packets of every source from every gateway. */
+  readonly slots = GATEWAY_SLOTS;
   readonly description = 'VXLAN, not encrypted';
   readonly #dependencies: DriverDependencies;
   /** Only gives names to what the kernel is found to have. */
@@ -26,7 +28,7 @@ export class VxlanDriver implements CableDriver {
 
   async start(signal: AbortSignal): Promise<void> {
     const { runner, privateIp } = this.#dependencies;
-    await retireOtherDrivers(this.#dependencies, { link: VXLAN_CABLE.link }, signal);
+    await retireOtherDrivers(this.#dependencies, { links: [VXLAN_CABLE.link] }, signal);
     await observeUnderlay(runner, privateIp, signal);
   }
 
@@ -52,12 +54,10 @@ export class VxlanDriver implements CableDriver {
     const observed = await observeNetwork(runner, ENGINE_OWNERSHIP, { sysctls: [] });
     const up = observed.links.some((link) => link.name === VXLAN_CABLE.link && link.up);
     const peers = new Set(observed.neighbours.map((neighbour) => neighbour.remote));
-    const routed = new Set(observed.routes.map((route) => route.destination));
     return this.#cables.map((cable): ObservedCable => {
       const problem = problems.get(cable.name);
       if (problem !== undefined) return { cableName: cable.name, status: 'error', message: problem };
-      const missing = ipv4Cidrs(cable.remoteSubnets).filter((cidr) => !routed.has(cidr));
-      if (!up || !peers.has(cable.usingIp) || missing.length > 0) {
+      if (!up || !peers.has(cable.usingIp) || missingRoutes(cable, observed.routes).length > 0) {
         return { cableName: cable.name, status: 'connecting', message: 'not programmed in the kernel yet' };
       }
       return {

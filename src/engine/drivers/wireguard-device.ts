@@ -9,7 +9,7 @@ import {
   type ObservedPeer,
   type PeerChange,
 } from '../../host/wg.ts';
-import { CABLE_RULE, desiredCableRoutes, ipv4Cidrs, selfRoutingProblem } from './cable-routes.ts';
+import { desiredCableRouting, ipv4Cidrs, selfRoutingProblem } from './cable-routes.ts';
 import type { Cable, DesiredCables, ObservedCable } from './driver.ts';
 import { desiredGuard } from './guard.ts';
 
@@ -130,13 +130,11 @@ export function desiredWireguardNetwork(
   device: { readonly kind: 'wireguard' | 'tun'; readonly mtuBytes: number },
 ): NetworkState {
   const { link } = WIREGUARD_CABLE;
-  const ruleset = desiredGuard(desired.guardedCidrs, { link });
-  const routes = desiredCableRoutes(desired, () => ({ link }));
+  const ruleset = desiredGuard(desired.guardedCidrs, [link]);
   return {
     ...EMPTY_STATE,
     links: [{ name: link, kind: device.kind, mtuBytes: device.mtuBytes, up: true }],
-    routes,
-    rules: routes.length === 0 ? [] : [CABLE_RULE],
+    ...desiredCableRouting(desired, () => ({ link })),
     sysctls: [{ key: `net.ipv4.conf.${link}.rp_filter`, value: '2' }],
     ...(ruleset === undefined ? {} : { ruleset }),
   };

@@ -53,7 +53,7 @@ export class WireguardDriver implements CableDriver {
 
   async start(signal: AbortSignal): Promise<void> {
     const { runner, privateIp } = this.#dependencies;
-    await retireOtherDrivers(this.#dependencies, { link: WIREGUARD_CABLE.link, daemon: 'wireguard' }, signal);
+    await retireOtherDrivers(this.#dependencies, { links: [WIREGUARD_CABLE.link], daemon: 'wireguard' }, signal);
     await observeUnderlay(runner, privateIp, signal);
     await this.#ensureDevice(signal);
   }

@@ -24,6 +24,20 @@ export function cableTo(n: number, changes: Partial<Cable> = {}): Cable {
   };
 }
 
+/** The cable to the second gateway of cluster number n, 198.18.0.(n+100), in the second slot; it is ready and carries nothing. */
+export function standbyTo(n: number, changes: Partial<Cable> = {}): Cable {
+  const address = `198.18.0.${n + 100}`;
+  const own = { name: cableName(`c${n}`, address), remotePrivateIp: address, usingIp: address };
+  return cableTo(n, {
+    ...own,
+    slot: 1,
+    localUdpPort: 4501,
+    carries: false,
+    probeIp: `10.${129 + n}.100.1`,
+    ...changes,
+  });
+}
+
 /** Cables to these, guarded, with the node's pod address. */
 export function desiredOf(...cables: readonly Cable[]): DesiredCables {
   return {

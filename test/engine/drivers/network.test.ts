@@ -4,16 +4,16 @@ import { syncNetwork } from '../../../src/engine/drivers/network-sync.ts';
 import { desiredVxlan, vtepProblems } from '../../../src/engine/drivers/vxlan-network.ts';
 import { desiredWireguardNetwork } from '../../../src/engine/drivers/wireguard-device.ts';
 import { createDriver } from '../../../src/engine/drivers/index.ts';
-import type { DesiredCables } from '../../../src/engine/drivers/driver.ts';
+import type { CableLookup, DesiredCables } from '../../../src/engine/drivers/driver.ts';
 import { describePlan, diffNetwork } from '../../../src/net/diff.ts';
 import { EMPTY_STATE, type NetworkState } from '../../../src/net/state.ts';
 import { silentLogger } from '../../../src/runtime/logger.ts';
 import { FakeHost } from '../../fakes/host.ts';
-import { NOTHING, cableTo, desiredOf } from './cables.ts';
+import { NOTHING, cableTo, desiredOf, standbyTo } from './cables.ts';
 
 const UNDERLAY = { link: 'wan', mtuBytes: 1500 };
 const VXLAN_LOCAL = { privateIp: '198.18.0.1', udpPort: 4500, underlay: UNDERLAY };
-const firstHops = new Map([2, 3].map((n) => [`198.18.0.${n}`, { link: 'wan', via: '198.18.0.254' }]));
+const firstHops = new Map([2, 3, 102].map((n) => [`198.18.0.${n}`, { link: 'wan', via: '198.18.0.254' }]));
 
 interface Kind {
   readonly name: string;
@@ -63,7 +63,7 @@ const sync = async (host: FakeHost, desired: NetworkState): Promise<void> =>
   syncNetwork({ runner: host, logger: silentLogger }, desired);
 
 describe.each(KINDS)('the network of $name', (kind) => {
-  const two = kind.desired(desiredOf(cableTo(2), cableTo(3)));
+  const two = kind.desired(desiredOf(cableTo(2, { probeIp: '10.131.1.1' }), standbyTo(2), cableTo(3)));
 
   test('is made, and then nothing is left to do', async () => {
     const host = stage(kind);
@@ -107,6 +107,71 @@ describe.each(KINDS)('the network of $name', (kind) => {
   });
 });
 
+describe('two gateways of one cluster', () => {
+  const [first, second] = [cableTo(2, { probeIp: '10.131.1.1' }), standbyTo(2)];
+  const of = (carrier: 1 | 2, lookup: CableLookup = 'all'): NetworkState => {
+    const cables = [
+      { ...first, carries: carrier === 1 },
+      { ...second, carries: carrier === 2 },
+    ];
+    return desiredVxlan({ ...desiredOf(...cables), lookup }, VXLAN_LOCAL);
+  };
+  const plan = (from: NetworkState, to: NetworkState): readonly string[] =>
+    describePlan(diffNetwork(to, from)).split('\n');
+
+  test('each is probed through its own cable, before anything else is looked up; one carries', () => {
+    const { routes, rules } = of(1);
+    expect(routes.map(({ table, destination, via }) => [table, destination, via])).toEqual([
+      [100, '100.66.0.0/16', '241.18.0.2'],
+      [100, '10.131.0.0/16', '241.18.0.2'],
+      [101, '10.131.1.1/32', '241.18.0.2'],
+      [101, '10.131.100.1/32', '241.18.0.102'],
+    ]);
+    expect(rules).toEqual([
+      { priority: 99, table: 101 },
+      { priority: 100, table: 100 },
+    ]);
+    const ready = desiredVxlan(desiredOf(second), VXLAN_LOCAL);
+    expect(ready.routes.map(({ table }) => table)).toEqual([101]);
+    expect(ready.rules).toEqual([{ priority: 99, table: 101 }]);
+  });
+
+  test('a switch replaces routes in place and does nothing else', () => {
+    expect(plan(of(1), of(2))).toEqual([
+      '~ route 100.66.0.0/16 via 241.18.0.102 dev vxlan-tunnel src 10.130.1.1 metric 100 table 100',
+      '~ route 10.131.0.0/16 via 241.18.0.102 dev vxlan-tunnel src 10.130.1.1 metric 100 table 100',
+    ]);
+  });
+
+  test('the rule of the new role is there before that of the former one goes', () => {
+    const [all, transit] = ['pref 100 lookup 100', 'pref 100 iif vx-submariner lookup 100'];
+    expect(plan(of(1), of(1, 'transit'))).toEqual([`+ rule ${transit}`, `- rule ${all}`]);
+    expect(plan(of(1, 'transit'), of(1))).toEqual([`+ rule ${all}`, `- rule ${transit}`]);
+  });
+
+  test('an address that is not its cluster’s is not believed', () => {
+    for (const probeIp of ['10.130.1.1', '8.8.8.8', 'fd00::1', 'junk']) {
+      expect(desiredVxlan(desiredOf({ ...first, probeIp }), VXLAN_LOCAL).rules).toEqual([
+        { priority: 100, table: 100 },
+      ]);
+    }
+  });
+
+  test('from role to role and back, whichever command fails on the way', async () => {
+    const roles = [of(1), of(2, 'transit'), of(2), of(1, 'transit')];
+    for (let n = 1; n <= 30; n += 1) {
+      const host = stage({ name: 'vxlan', desired: () => EMPTY_STATE });
+      host.countWritesOnly();
+      host.failAt(n);
+      for (const role of [...roles, ...roles.toReversed()]) await sync(host, role).catch(() => undefined);
+      await sync(host, of(1));
+      const reference = stage({ name: 'vxlan', desired: () => EMPTY_STATE });
+      await sync(reference, of(1));
+      expect(host.snapshot()).toEqual(reference.snapshot());
+    }
+  });
+});
+
 describe('plans', () => {
   test('of a VXLAN cable', () => {
     const plan = diffNetwork(desiredVxlan(desiredOf(cableTo(2)), VXLAN_LOCAL), EMPTY_STATE);
@@ -126,7 +191,7 @@ describe('plans', () => {
   test('of kernel ESP: routes over the underlay, and packets without a transform dropped', () => {
     const state = desiredIpsecNetwork(desiredOf(cableTo(2)), { place: 'kernel', firstHops });
     expect(state.ruleset?.chains[0]?.rules).toEqual([
-      'ip daddr @guarded rt ipsec missing drop comment "never in clear"',
+      'ip daddr @guarded oifname != { "vx-submariner" } rt ipsec missing drop comment "never in clear"',
     ]);
     expect(state.ruleset?.sets[0]?.elements).toEqual(['100.66.0.0/16', '10.131.0.0/16']);
     expect(state.links).toEqual([]);
@@ -148,7 +213,7 @@ describe('plans', () => {
     const guarded = { ...NOTHING, guardedCidrs: ['10.131.0.0/16', 'fd00::/64', 'junk'] };
     const state = desiredWireguardNetwork(guarded, { kind: 'tun', mtuBytes: 1420 });
     expect(state.ruleset?.sets[0]?.elements).toEqual(['10.131.0.0/16']);
-    expect(state.ruleset?.chains[0]?.rules[0]).toContain('oifname != "submariner" drop');
+    expect(state.ruleset?.chains[0]?.rules[0]).toContain('oifname != { "submariner", "vx-submariner" } drop');
     expect(desiredWireguardNetwork(NOTHING, { kind: 'tun', mtuBytes: 1420 }).ruleset).toBeUndefined();
     expect(desiredVxlan(guarded, VXLAN_LOCAL)).toEqual(EMPTY_STATE);
   });
