@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import type { KubeObject } from '../../src/kube/client.ts';
 import { KubeConnectionError } from '../../src/kube/errors.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
-import type { Fault } from '../../src/sandbox/fabric/faults.ts';
+import type { Fault } from '../../src/sandbox/fabric/fault-text.ts';
 import type { ClusterStatus, NodeStatus, SandboxStatus } from '../../src/sandbox/lifecycle/status.ts';
 import { endpointSpec, Harness, node, withControllers } from '../commands/harness.ts';
 import { FakeKube } from '../fakes/kube.ts';
@@ -186,9 +186,12 @@ describe('the schemas in scripting.md', () => {
       pods: { total: 4, ready: 4 },
     };
     const faults: readonly Fault[] = [
-      { kind: 'blackhole', target: 'east-1', direction: 'both' },
+      { kind: 'blackhole', target: 'east-1', direction: 'both', only: 'wan' },
       { kind: 'loss', target: 'east-1', percent: 5 },
       { kind: 'partition', a: 'east', b: 'west' },
+      { kind: 'cut', a: 'east-1', b: 'east-2' },
+      { kind: 'refused', target: 'control-plane.east' },
+      { kind: 'paused', target: 'east-1', program: 'engine' },
     ];
     const status: Required<SandboxStatus> = {
       name: 'demo',

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { withLock } from '../../sandbox/lifecycle/lock.ts';
-import { faultNode } from '../../sandbox/lifecycle/fault.ts';
 import { removeSandbox } from '../../sandbox/lifecycle/down.ts';
 import { readLog } from '../../sandbox/lifecycle/logs.ts';
 import { runInside } from '../../sandbox/lifecycle/inside.ts';
@@ -10,9 +9,11 @@ import { startSandbox } from '../../sandbox/lifecycle/up.ts';
 import { clusterOf, planSandbox } from '../../sandbox/plan.ts';
 import type { CommandRun } from '../context.ts';
 import { renderStructured } from '../output.ts';
-import type { FaultFlags, SandboxFlags, UpFlags } from './flags.ts';
+import type { SandboxFlags, UpFlags } from './flags.ts';
 import { renderStatus } from './status-text.ts';
 import { binDirectory, controlPlanePath, isOnPath, programName, requireRoot, sandboxTools } from './tools.ts';
+
+export { sandboxFault } from './fault.ts';
 
 function upOptions(run: CommandRun, flags: UpFlags): SandboxOptions {
   const { name, clusters, nodes, gateways, wanLatency } = flags;
@@ -86,17 +87,6 @@ export async function sandboxExec(run: CommandRun, args: readonly string[], flag
   const tools = sandboxTools(run, flags.name);
   const exitCode = await runInside(tools, { name: flags.name, cluster, target }, command);
   if (exitCode !== 0) process.exitCode = exitCode;
-}
-
-/** `subctl sandbox fault CLUSTER NODE --kill|--blackhole|--heal` */
-export async function sandboxFault(run: CommandRun, args: readonly string[], flags: FaultFlags): Promise<void> {
-  requireRoot();
-  const [cluster = '', node = ''] = args;
-  const tools = sandboxTools(run, flags.name);
-  const fault =
-    flags.kill === true ? 'kill' : flags.blackhole === true ? 'blackhole' : flags.heal === true ? 'heal' : undefined;
-  const text = await withLock(tools.files.lock, () => faultNode(tools, { name: flags.name, cluster, node }, fault));
-  run.reporter.done(text);
 }
 
 /** `subctl sandbox logs CLUSTER NODE DAEMON` */

@@ -17,5 +17,19 @@ export interface UpFlags extends SandboxFlags {
 export interface FaultFlags extends SandboxFlags {
   readonly kill?: boolean;
   readonly blackhole?: boolean;
+  readonly direction?: 'both' | 'in' | 'out';
+  /** Percent. */
+  readonly loss?: number;
+  readonly only?: 'wan' | 'tunnels';
+  /** Name of a node. */
+  readonly cut?: string;
+  /** Name of a program. */
+  readonly killProcess?: string;
+  readonly pauseProcess?: string;
+  readonly api?: 'refuse' | 'blackhole';
+  /** Percent. */
+  readonly wanLoss?: number;
+  /** Names of two clusters. */
+  readonly partition?: readonly string[];
   readonly heal?: boolean;
 }

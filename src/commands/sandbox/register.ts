@@ -130,25 +130,70 @@ function addUse(group: Command, context: CommandContext): void {
   });
 }
 
-function addTrouble(group: Command, context: CommandContext): void {
+function percentFlag(min: number): (text: string) => number {
+  return integerFlag(min, 100);
+}
+
+function faultFlags(command: Command): void {
+  const actions = [
+    new Option('--kill', 'a node loses its power: processes and kernel state are gone, files stay'),
+    new Option('--blackhole', 'a node loses every packet, its processes live on'),
+    new Option('--loss <percent>', 'a node loses some of its packets').argParser(percentFlag(1)),
+    new Option('--cut <node>', 'nothing passes on the LAN between a node and this one'),
+    new Option('--kill-process <program>', 'kill -9 of a program on a node: engine, routeagent, charon …'),
+    new Option('--pause-process <program>', 'a program on a node does nothing any more, and knows nothing of it'),
+    new Option('--api <how>', 'the API server of a cluster is away').choices(['refuse', 'blackhole']),
+    new Option('--wan-loss <percent>', 'the WAN loses some of the packets; 0 for none').argParser(percentFlag(0)),
+    new Option('--partition <clusters>', 'nothing passes between two clusters, for instance east,west').argParser(
+      (text: string) => listFlag(text, []),
+    ),
+    new Option('--heal', 'undo everything: of a node, of a cluster, or of all'),
+  ];
+  for (const action of actions) {
+    const others = actions.filter((other) => other !== action).map((other) => other.attributeName());
+    command.addOption(action.conflicts(others));
+  }
+  command
+    .addOption(new Option('--direction <which>', 'of --blackhole').choices(['both', 'in', 'out']).default('both'))
+    .addOption(
+      new Option(
+        '--only <what>',
+        'of --blackhole and --loss: packets beyond the LAN, or of tunnels; of --api: other networks',
+      ).choices(['wan', 'tunnels']),
+    );
+}
+
+function addFault(group: Command, context: CommandContext): void {
   add<FaultFlags>(group, context, {
     name: 'fault',
-    summary: 'break a node or heal it again',
-    arguments: [CLUSTER(), new Argument('<node>', 'name of the node')],
+    summary: 'break a node, an API server or the WAN, or heal them again',
+    description:
+      'Breaks one thing in a sandbox: a node (name its cluster and it), the API server of a cluster (name the cluster), or the WAN between the clusters (name nothing). What is broken stays so until --heal.',
+    arguments: [
+      new Argument('[cluster]', 'name of a cluster of the sandbox'),
+      new Argument('[node]', 'name of one of its nodes'),
+    ],
     examples: [
       { what: 'A gateway dies', command: 'subctl sandbox fault east east-1 --kill' },
       { what: 'It comes back', command: 'subctl sandbox fault east east-1 --heal' },
+      {
+        what: 'Its tunnels carry nothing, everything else about it works',
+        command: 'subctl sandbox fault east east-1 --blackhole --only tunnels',
+      },
+      { what: 'The engine is killed', command: 'subctl sandbox fault east east-1 --kill-process engine' },
+      {
+        what: 'The broker in east is away for the other clusters',
+        command: 'subctl sandbox fault east --api refuse --only wan',
+      },
+      { what: 'The Internet has a bad day', command: 'subctl sandbox fault --wan-loss 30' },
+      { what: 'All is well again', command: 'subctl sandbox fault --heal' },
     ],
-    flags: (command) => {
-      const faults = [
-        new Option('--kill', 'end all its processes at once, as a power cut does').conflicts(['blackhole', 'heal']),
-        new Option('--blackhole', 'lose every packet to and from it').conflicts(['kill', 'heal']),
-        new Option('--heal', 'undo both').conflicts(['kill', 'blackhole']),
-      ];
-      for (const fault of faults) command.addOption(fault);
-    },
+    flags: faultFlags,
     action: (actions) => actions.sandboxFault,
   });
+}
+
+function addLogs(group: Command, context: CommandContext): void {
   add<SandboxFlags>(group, context, {
     name: 'logs',
     summary: 'print the log of a daemon on a node',
@@ -176,5 +221,6 @@ export function registerSandbox(program: Command, context: CommandContext): void
   });
   addLifecycle(group, context);
   addUse(group, context);
-  addTrouble(group, context);
+  addFault(group, context);
+  addLogs(group, context);
 }

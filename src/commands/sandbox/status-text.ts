@@ -1,4 +1,4 @@
-import type { Fault } from '../../sandbox/fabric/faults.ts';
+import { describeFault } from '../../sandbox/fabric/fault-text.ts';
 import type { ClusterStatus, NodeStatus, SandboxStatus } from '../../sandbox/lifecycle/status.ts';
 import { renderTable, type Column } from '../output.ts';
 
@@ -16,13 +16,6 @@ const COLUMNS: readonly Column<Line>[] = [
   { header: 'PODS', value: (line) => line.podCidr, wideOnly: true },
 ];
 
-function faultText(fault: Fault): string {
-  if (fault.kind === 'partition') return `${fault.a} and ${fault.b} are cut off from each other`;
-  return fault.kind === 'loss'
-    ? `${fault.target} loses ${fault.percent} % of its packets`
-    : `${fault.target} loses every packet`;
-}
-
 function clusterText(cluster: ClusterStatus): string {
   const { name, server, podCidr, serviceCidr, pods, problem } = cluster;
   const state = problem === undefined ? `${pods.ready} of ${pods.total} pods ready` : `API server: ${problem}`;
@@ -32,6 +25,6 @@ function clusterText(cluster: ClusterStatus): string {
 /** The state of a sandbox for people. */
 export function renderStatus(status: SandboxStatus, wide: boolean): string {
   const lines = status.clusters.flatMap((cluster) => cluster.nodes.map((node) => ({ ...node, cluster: cluster.name })));
-  const faults = status.faults.map((fault) => `Fault: ${faultText(fault)}\n`);
+  const faults = status.faults.map((fault) => `Fault: ${describeFault(fault)}\n`);
   return `${status.clusters.map(clusterText).join('')}\n${renderTable(COLUMNS, lines, wide)}${faults.join('')}`;
 }

@@ -3,9 +3,10 @@ import { RESOURCES } from '../../kube/resources.ts';
 import { messageOf } from '../../runtime/errors.ts';
 import { conditionOf, isPodReady } from '../controllers/pods.ts';
 import { isNodeAlive } from '../fabric/fabric.ts';
-import { observeFaults, type Fault } from '../fabric/faults.ts';
+import type { Fault } from '../fabric/fault-text.ts';
 import { planSandbox, type ClusterPlan, type NodePlan } from '../plan.ts';
 import { isAlive } from '../processes.ts';
+import { observeAllFaults } from './fault.ts';
 import { requireState, type SandboxState } from './state.ts';
 import { clusterClient, serverUrl, type SandboxTools } from './tools.ts';
 
@@ -47,7 +48,9 @@ function nodeState(state: SandboxState, faults: readonly Fault[], node: NodePlan
   if (!isNodeAlive(node)) return 'killed';
   const agent = state.processes[`node/${node.name}`];
   if (agent === undefined || !isAlive(agent)) return 'stopped';
-  return faults.some((fault) => fault.kind === 'blackhole' && fault.target === node.name) ? 'blackholed' : 'running';
+  return faults.some((fault) => fault.kind === 'blackhole' && fault.target === node.name && fault.only === undefined)
+    ? 'blackholed'
+    : 'running';
 }
 
 interface Observed {
@@ -105,7 +108,7 @@ async function clusterStatus(
 export async function sandboxStatus(tools: SandboxTools, name: string): Promise<SandboxStatus> {
   const state = requireState(tools.files, name);
   const plan = planSandbox(state.options);
-  const faults = await observeFaults(tools, plan).catch(() => []);
+  const faults = await observeAllFaults(tools, plan).catch(() => []);
   return {
     name,
     createdAt: state.createdAt,

@@ -53,6 +53,8 @@ describe('commands without a sandbox', () => {
       ['up', '--nodes', 'three'],
       ['up', '--wan-latency', 'slow'],
       ['fault', 'east', 'east-1', '--kill', '--heal'],
+      ['fault', '--wan-loss', '101'],
+      ['fault', 'east', '--api', 'slow'],
       ['kubeconfig'],
       ['status', '--name', '../etc'],
     ];
