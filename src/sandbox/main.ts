@@ -40,6 +40,10 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     const { runProbe } = await import('./probe.ts');
     return () => runProbe(args, (line) => void process.stdout.write(line));
   },
+  traffic: async (args) => {
+    const { runTraffic } = await import('./traffic/traffic.ts');
+    return (signal) => runTraffic(args, signal, (line) => void process.stdout.write(line));
+  },
   controlplane: async (args) => {
     const { runControlPlane } = await import('./controlplane.ts');
     return (signal, logger) => runControlPlane(readConfig(args) as ControlPlaneConfig, signal, logger);
