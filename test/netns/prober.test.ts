@@ -1,7 +1,8 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { parseReports, PROBER_PORT, type ProbeReport, type ProbeTarget } from '../../src/host/prober/protocol.ts';
+import type { FlowReport, LatencyReport } from '../../src/host/prober/measurements.ts';
 import { Namespaces } from './namespaces.ts';
 
 /** a - router - b; the prober answers in b. */
@@ -126,5 +127,56 @@ describe('the prober', () => {
       pathMtu: { largestBytes: null, toldBytes: null, blackHole: false },
     });
     net.ip('r', 'route del unreachable 10.99.9.0/24');
+  });
+
+  test('sends echo requests of a size, in fragments where need be', () => {
+    expect(send({ address: B, icmp: { count: 1, bytes: 4000 } }).icmp).toMatchObject({ received: 1 });
+    drop('ip length > 1400 drop');
+    expect(send({ address: B, icmp: { count: 1, bytes: 4000 } }).icmp).toMatchObject({ received: 0 });
+    expect(send({ address: B, icmp: { count: 1, bytes: 1400 } }).icmp).toMatchObject({ received: 1 });
+  });
+
+  test.each(['udp', 'tcp'])(
+    'lets a flow over %s go on until it is told to stop, and counts the outage',
+    async (protocol) => {
+      const order = JSON.stringify({ protocol, address: B, port: PROBER_PORT, intervalMs: 20, maxMs: 60_000 });
+      const child = spawn('ip', ['netns', 'exec', net.name('a'), PROGRAM, 'probe', 'flow', order], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      });
+      let output = '';
+      child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+      const ended = new Promise((resolve) => child.once('close', resolve));
+      const packets = (): number =>
+        Number(/ip daddr \S+ counter packets (\d+)/.exec(net.sh('r', 'nft list table inet count'))?.[1]);
+      net.sh(
+        'r',
+        `nft 'table inet count { chain c { type filter hook forward priority -1; ip daddr ${B} counter; }; }'`,
+      );
+      const passed = async (count: number): Promise<void> => {
+        const end = packets() + count;
+        for (let tries = 0; packets() < end && tries < 200; tries += 1) {
+          await new Promise((resolve) => setTimeout(resolve, 50));
+        }
+      };
+      await passed(10);
+      drop(`ip daddr ${B} drop`);
+      await new Promise((resolve) => setTimeout(resolve, 700));
+      net.sh('r', 'nft delete table inet f');
+      await passed(30);
+      child.stdin.end('stop\n');
+      expect(await ended).toBe(0);
+      const report = JSON.parse(output) as FlowReport;
+      expect(report).toMatchObject({ protocol, reconnects: 0 });
+      expect(report.longestOutageMs).toBeGreaterThan(600);
+      expect(report.longestOutageMs).toBeLessThan(10_000);
+      expect(report.received).toBeGreaterThan(10);
+    },
+  );
+
+  test('measures, or says why it cannot', () => {
+    const run = (order: object): string => net.sh('a', `${PROGRAM} probe latency '${JSON.stringify(order)}'`);
+    const order = { address: B, port: PROBER_PORT, bytes: 64, streams: 1, seconds: 0.3, warmupSeconds: 0 };
+    expect((JSON.parse(run(order)) as LatencyReport).rttMs.count).toBeGreaterThan(5);
+    expect(() => run({ ...order, port: 9 })).toThrow('ECONNREFUSED');
   });
 });

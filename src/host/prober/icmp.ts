@@ -54,14 +54,17 @@ async function ping(
   }
 }
 
-/** Sends echo requests of 84 bytes; never rejects. */
+/** What ping sends by itself. */
+const USUAL_BYTES = 84;
+
+/** Sends echo requests, which may be fragmented; never rejects. */
 export async function probeIcmp(
   runner: CommandRunner,
   where: Where,
-  count: number,
+  { count, bytes = USUAL_BYTES }: NonNullable<ProbeTarget['icmp']>,
   timeoutMs: number,
 ): Promise<IcmpReport> {
-  const { replies, failure } = await ping(runner, where, { count, bytes: 84, whole: false, timeoutMs });
+  const { replies, failure } = await ping(runner, where, { count, bytes, whole: false, timeoutMs });
   const received = Math.min(replies.length, count);
   const why = received === count ? '' : failure === '' ? `no answer within ${timeoutMs / 1000} s` : failure;
   const sum = replies.reduce((total, rtt) => total + rtt, 0);

@@ -3,9 +3,13 @@ import { systemClock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { createRunner, type CommandRunner } from '../command.ts';
 import { probeIcmp, probePathMtu } from './icmp.ts';
+import { runFlow } from './flow.ts';
+import { runLatency } from './latency.ts';
+import type { FlowOrder, FlowReport, LatencyOrder, ThroughputOrder } from './measurements.ts';
 import { PROBER_PORT, type ProbeOrder, type ProbeReport, type ProbeTarget } from './protocol.ts';
 import { serveProbes } from './serve.ts';
 import { probeTcp } from './tcp.ts';
+import { runThroughput } from './throughput.ts';
 import { probeUdp } from './udp.ts';
 
 /** A server that nobody ends ends by itself after this time. */
@@ -17,7 +21,7 @@ const AT_ONCE = 8;
 export async function probeTarget(runner: CommandRunner, target: ProbeTarget, timeoutMs: number): Promise<ProbeReport> {
   const { id, icmp, pathMtu, tcp, udp } = target;
   const [echo, stream, datagrams] = await Promise.all([
-    icmp === undefined ? undefined : probeIcmp(runner, target, icmp.count, timeoutMs),
+    icmp === undefined ? undefined : probeIcmp(runner, target, icmp, timeoutMs),
     tcp === undefined ? undefined : probeTcp({ ...target, port: tcp.port }, tcp, timeoutMs),
     udp === undefined ? undefined : probeUdp(target, udp, timeoutMs, systemClock),
   ]);
@@ -31,11 +35,11 @@ export async function probeTarget(runner: CommandRunner, target: ProbeTarget, ti
   };
 }
 
-function parseOrder(text: string): ProbeOrder {
+function parseOrder(verb: string, text: string): unknown {
   try {
-    return JSON.parse(text) as ProbeOrder;
+    return JSON.parse(text);
   } catch (cause) {
-    throw new UsageError(`probe send: the order is not JSON: ${messageOf(cause)}`, { cause });
+    throw new UsageError(`probe ${verb}: the order is not JSON: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -51,7 +55,7 @@ async function firstLine(): Promise<string> {
 }
 
 async function send(logger: Logger, write: (line: string) => void): Promise<void> {
-  const { targets, timeoutMs } = parseOrder(await firstLine());
+  const { targets, timeoutMs } = parseOrder('send', await firstLine()) as ProbeOrder;
   const runner = createRunner({ logger });
   const queue = targets.values();
   const work = async (): Promise<void> => {
@@ -82,9 +86,36 @@ async function serve(args: readonly string[], signal: AbortSignal, write: (line:
   }
 }
 
+/** A flow until something comes, or nothing can come any more, on standard input. */
+async function flowUntilTold(order: FlowOrder, signal: AbortSignal): Promise<FlowReport> {
+  const told = new AbortController();
+  const stop = (): void => told.abort();
+  process.stdin.once('data', stop).once('end', stop).once('error', stop);
+  try {
+    return await runFlow(order, AbortSignal.any([signal, told.signal]));
+  } finally {
+    process.stdin.destroy();
+  }
+}
+
+/** A measurement with the order that stands on the command line; says why it was not possible. */
+async function measure(verb: string, text: string, signal: AbortSignal): Promise<object> {
+  const order = parseOrder(verb, text);
+  try {
+    if (verb === 'flow') return await flowUntilTold(order as FlowOrder, signal);
+    if (verb === 'latency') return await runLatency(order as LatencyOrder, signal);
+    return await runThroughput(order as ThroughputOrder, signal);
+  } catch (cause) {
+    throw new ExpectedError(`probe ${verb}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+const MEASUREMENTS: readonly string[] = ['flow', 'latency', 'throughput'];
+
 /**
  * `probe send` reads an order from standard input and prints a report for each target; `probe serve [--port N]
- * [--seconds N]` answers probes until it is stopped. Changes nothing on the node.
+ * [--seconds N]` answers probes until it is stopped; `probe flow|latency|throughput ORDER` measures and prints a report.
+ * Changes nothing on the node.
  */
 export async function runProber(
   args: readonly string[],
@@ -95,5 +126,7 @@ export async function runProber(
   const [verb = '', ...rest] = args;
   if (verb === 'send') return send(logger, write);
   if (verb === 'serve') return serve(rest, signal, write);
-  throw new UsageError(`"${verb}" is none of send, serve`);
+  if (!MEASUREMENTS.includes(verb))
+    throw new UsageError(`"${verb}" is none of send, serve, ${MEASUREMENTS.join(', ')}`);
+  write(`${JSON.stringify(await measure(verb, rest[0] ?? '', signal))}\n`);
 }

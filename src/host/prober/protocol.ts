@@ -16,8 +16,8 @@ export interface ProbeTarget {
   readonly address: string;
   /** The local address to send from. */
   readonly source?: string;
-  /** Echo requests of 84 bytes. */
-  readonly icmp?: { readonly count: number };
+  /** Echo requests; `bytes` is the size of the IPv4 packet, 84 when not given. */
+  readonly icmp?: { readonly count: number; readonly bytes?: number };
   /** Finds the largest packet that arrives whole, up to this size; with header, don't-fragment bit set. */
   readonly pathMtu?: { readonly maxBytes: number };
   readonly tcp?: { readonly port: number; readonly upBytes: number; readonly downBytes: number };
@@ -95,6 +95,12 @@ export interface TcpAsk {
   readonly down?: number;
   /** Asks what has arrived of a UDP session (hexadecimal). */
   readonly session?: string;
+  /** The connection stays: each so many bytes are sent back as soon as they are complete. */
+  readonly exchange?: number;
+  /** The connection stays: everything is swallowed and counted for a run of this name. */
+  readonly sink?: string;
+  /** The connection stays: each line is answered by a `Mark` of the run. */
+  readonly marks?: string;
 }
 
 /** First line of the server. */

@@ -1,6 +1,7 @@
 import { createServer, type Server, type Socket as TcpSocket } from 'node:net';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once, type EventEmitter } from 'node:events';
+import { isMeasurement, Measured } from './attend.ts';
 import { parseDatagram, type TcpAnswer, type TcpAsk } from './protocol.ts';
 
 /** Where the prober answers. */
@@ -55,7 +56,7 @@ function bytesOf(value: number | undefined): number {
 }
 
 /** One conversation; a client that says nothing sensible is cut off. */
-function converse(socket: TcpSocket, sessions: Sessions): void {
+function converse(socket: TcpSocket, sessions: Sessions, measured: Measured): void {
   let head = Buffer.alloc(0);
   let ask: TcpAsk | undefined;
   let received = 0;
@@ -70,7 +71,7 @@ function converse(socket: TcpSocket, sessions: Sessions): void {
   socket.setTimeout(IDLE_MS, () => socket.destroy());
   socket.on('error', () => undefined);
   let hasAsked = false;
-  socket.on('data', (chunk: Buffer) => {
+  const take = (chunk: Buffer): void => {
     if (hasAsked) received += chunk.length;
     else {
       head = Buffer.concat([head, chunk]);
@@ -80,9 +81,15 @@ function converse(socket: TcpSocket, sessions: Sessions): void {
       hasAsked = true;
       received = head.length - end - 1;
       if (ask === undefined) socket.destroy();
+      else if (isMeasurement(ask)) {
+        socket.off('data', take);
+        void measured.attend(socket, ask, head.subarray(end + 1));
+        return;
+      }
     }
     answer();
-  });
+  };
+  socket.on('data', take);
 }
 
 async function bindUdp(port: number, address: string, sessions: Sessions): Promise<UdpSocket> {
@@ -111,11 +118,12 @@ export async function serveProbes(
 ): Promise<void> {
   const { tcpPort, udpPorts, address = '0.0.0.0' } = options;
   const sessions = new Sessions();
+  const measured = new Measured();
   const clients = new Set<TcpSocket>();
   const server: Server = createServer((socket) => {
     clients.add(socket);
     socket.on('close', () => clients.delete(socket));
-    converse(socket, sessions);
+    converse(socket, sessions, measured);
   });
   const udp: UdpSocket[] = [];
   try {
