@@ -1,4 +1,4 @@
-import { parseCidr } from './cidr.ts';
+import { cidrRange } from './cidr.ts';
 
 /** A prefix that somebody has taken. */
 interface Claim {
@@ -7,17 +7,13 @@ interface Claim {
 }
 
 interface Range extends Claim {
-  readonly first: bigint;
-  readonly last: bigint;
+  readonly first: number | bigint;
+  readonly last: number | bigint;
 }
 
 function rangeOf(owner: string, cidr: string): Range | undefined {
-  const parsed = parseCidr(cidr);
-  if (parsed === undefined) return undefined;
-  const size = 1n << BigInt((parsed.family === 4 ? 32 : 128) - parsed.prefixLength);
-  // IPv6 sorts after all of IPv4, so that families never meet.
-  const offset = parsed.family === 4 ? 0n : 1n << 128n;
-  return { owner, cidr, first: offset + parsed.base, last: offset + parsed.base + size - 1n };
+  const range = cidrRange(cidr);
+  return range === undefined ? undefined : { owner, cidr, ...range };
 }
 
 /** Disjoint prefixes with their owners; a question costs a binary search. */
@@ -32,12 +28,12 @@ export interface Claims {
 export function createClaims(): Claims {
   /** Sorted by `first`; no two overlap. */
   const ranges: Range[] = [];
-  const position = (first: bigint): number => {
+  const position = (first: number | bigint): number => {
     let low = 0;
     let high = ranges.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((ranges[middle]?.first ?? 0n) < first) low = middle + 1;
+      if ((ranges[middle]?.first ?? 0) < first) low = middle + 1;
       else high = middle;
     }
     return low;

@@ -3,11 +3,13 @@ import * as fc from 'fast-check';
 import {
   canonicalAddress,
   canonicalCidr,
+  cidrRange,
   cidrContains,
   cidrsOverlap,
   firstAddress,
   ipFamily,
   isIpAddress,
+  minimalCidrs,
   parseCidr,
 } from '../../src/net/cidr.ts';
 
@@ -32,6 +34,16 @@ describe('canonicalCidr', () => {
     'x/8',
     ' 10.0.0.0/8',
     'fe80::1%eth0/64',
+    '1..2.3/8',
+    '.1.2.3/8',
+    '1.2.3.4./8',
+    '1.2.3.4.5/8',
+    '10.0.0.00/8',
+    '10.0.0.0/',
+    '10.0.0.0/3x',
+    '10.0.0.0/-1',
+    '10.0.0.0:0/8',
+    '/8',
   ])('%j is not a prefix', (text) => expect(canonicalCidr(text)).toBeUndefined());
 });
 
@@ -90,6 +102,51 @@ describe('any text', () => {
       fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (address) => {
         expect(isIpAddress(address)).toBe(true);
         expect(canonicalAddress(canonicalAddress(address)!)).toBe(canonicalAddress(address));
+      }),
+    );
+  });
+});
+
+describe('prefixes as ranges', () => {
+  const prefix = fc
+    .oneof(fc.tuple(fc.ipV4(), fc.nat(32)), fc.tuple(fc.ipV6(), fc.nat(128)))
+    .map(([ip, n]) => `${ip}/${n}`);
+  /** In few bits, so that prefixes meet. */
+  const narrow = fc
+    .tuple(fc.nat(3), fc.nat(255), fc.integer({ min: 8, max: 32 }))
+    .map(([a, b, n]) => `10.${a}.${b}.7/${n}`);
+
+  test('meet where the prefixes do', () => {
+    fc.assert(
+      fc.property(fc.oneof(prefix, narrow), fc.oneof(prefix, narrow), (a, b) => {
+        const [one, other] = [cidrRange(a)!, cidrRange(b)!];
+        expect(one.first <= other.last && other.first <= one.last).toBe(cidrsOverlap(a, b));
+      }),
+    );
+  });
+
+  test('have as many addresses as the prefix', () => {
+    fc.assert(
+      fc.property(prefix, (text) => {
+        const { first, last } = cidrRange(text)!;
+        const bits = (ipFamily(text) === 4 ? 32 : 128) - parseCidr(text)!.prefixLength;
+        expect(BigInt(last) - BigInt(first) + 1n).toBe(1n << BigInt(bits));
+      }),
+    );
+  });
+
+  test('junk has none', () =>
+    expect(['10.0.0.0', 'x/8', '10.0.0.0/33'].map(cidrRange)).toEqual([undefined, undefined, undefined]));
+
+  test('the minimal ones cover the same, none covers another, in numeric order', () => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof(prefix, narrow), { maxLength: 12 }), (texts) => {
+        const minimal = minimalCidrs(texts);
+        const canonical = [...new Set(texts.map((text) => canonicalCidr(text)!))];
+        const outer = canonical.filter((one) => !canonical.some((other) => other !== one && cidrContains(other, one)));
+        expect([...minimal].toSorted()).toEqual(outer.toSorted());
+        const firsts = minimal.map((text) => cidrRange(text)!.first);
+        expect(firsts.every((first, index) => index === 0 || firsts[index - 1]! < first)).toBe(true);
       }),
     );
   });
