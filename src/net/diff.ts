@@ -213,8 +213,9 @@ function diffRoutes(
 }
 
 /**
- * The steps from `observed` to `desired`: links, addresses, sysctls, FDB, rules, routes, then the nft table, then
- * removals in reverse. Routes are replaced in place, never removed and added. [] when both are equal.
+ * The steps from `observed` to `desired`: links, addresses, sysctls, FDB, the nft table, rules, routes, then removals in
+ * reverse. What a route brings meets the firewall that is meant for it: a connection translated wrongly at its start
+ * would stay so. Routes are replaced in place, never removed and added. [] when both are equal.
  */
 export function diffNetwork(desired: NetworkState, observed: NetworkState): NetworkPlan {
   const links = diffLinks(desired.links, observed.links);
@@ -229,9 +230,9 @@ export function diffNetwork(desired: NetworkState, observed: NetworkState): Netw
     ...addresses.first,
     ...diffSysctls(desired.sysctls, observed.sysctls, links.emptied),
     ...fdb.added.map((neighbour): PlanStep => ({ action: 'addNeighbour', neighbour })),
+    ...diffRuleset(desired.ruleset, observed.ruleset),
     ...rules.first,
     ...routes.first,
-    ...diffRuleset(desired.ruleset, observed.ruleset),
     ...routes.last,
     ...rules.last,
     ...fdb.removed.map((neighbour): PlanStep => ({ action: 'removeNeighbour', neighbour })),

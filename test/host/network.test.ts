@@ -65,10 +65,10 @@ describe('the four laws', () => {
       '~ sysctl net.ipv4.ip_forward=1 (was 0)',
       '~ sysctl net.ipv4.conf.vx-submariner.rp_filter=2',
       '+ fdb 00:00:00:00:00:00 dst 172.18.0.4 dev vx-submariner',
+      '+ nft table inet submariner-routeagent (1 sets, 1 chains, 1 rules)',
       '+ rule pref 150 lookup 150',
       '+ route 10.9.0.0/16 via 240.18.0.4 dev vx-submariner src 10.1.0.1 table 254',
       '+ route unreachable 10.8.0.0/16 table 150',
-      '+ nft table inet submariner-routeagent (1 sets, 1 chains, 1 rules)',
     ]);
     expect(await remaining(host, DESIRED)).toBe('');
   });
@@ -181,8 +181,8 @@ describe('changes', () => {
       },
     };
     expect(describePlan(await converge(host, more)).split('\n')).toEqual([
-      '+ route unreachable 10.7.0.0/16 table 150',
       '+ nft set inet submariner-routeagent remote 10.7.0.0/16',
+      '+ route unreachable 10.7.0.0/16 table 150',
     ]);
     expect(await remaining(host, more)).toBe('');
   });

@@ -34,9 +34,9 @@ describe('first programming', () => {
       '~ sysctl net.ipv4.conf.cni0.rp_filter=2 (was 1)',
       '~ sysctl net.ipv4.conf.eth0.rp_filter=2 (was 1)',
       '+ fdb 00:00:00:00:00:00 dst 172.31.0.11 dev vx-submariner',
+      '+ nft table inet submariner-routeagent (3 sets, 3 chains, 7 rules)',
       '+ route 10.131.0.0/16 via 240.31.0.11 dev vx-submariner src 10.130.2.1 table 254',
       '+ route 100.67.0.0/16 via 240.31.0.11 dev vx-submariner src 10.130.2.1 table 254',
-      '+ nft table inet submariner-routeagent (3 sets, 3 chains, 7 rules)',
     ]);
   });
 
@@ -45,10 +45,10 @@ describe('first programming', () => {
     expect((await plan(at)).filter((line) => /fdb|route|rule/.test(line))).toEqual([
       '+ fdb 00:00:00:00:00:00 dst 172.31.0.12 dev vx-submariner',
       '+ fdb 00:00:00:00:00:00 dst 172.31.0.13 dev vx-submariner',
+      '+ nft table inet submariner-routeagent (3 sets, 3 chains, 7 rules)',
       '+ rule pref 150 lookup 150',
       '+ route unreachable 10.131.0.0/16 table 150',
       '+ route unreachable 100.67.0.0/16 table 150',
-      '+ nft table inet submariner-routeagent (3 sets, 3 chains, 7 rules)',
     ]);
   });
 
@@ -132,10 +132,10 @@ describe('changes touch only what they are about', () => {
     await plan(at);
     at.endpoints.set([EAST_GATEWAY, WEST, THIRD]);
     expect(await plan(at)).toEqual([
-      '+ route 10.132.0.0/16 via 240.31.0.11 dev vx-submariner src 10.130.2.1 table 254',
-      '+ route 100.68.0.0/16 via 240.31.0.11 dev vx-submariner src 10.130.2.1 table 254',
       '+ nft set inet submariner-routeagent remote 10.132.0.0/16',
       '+ nft set inet submariner-routeagent remote 100.68.0.0/16',
+      '+ route 10.132.0.0/16 via 240.31.0.11 dev vx-submariner src 10.130.2.1 table 254',
+      '+ route 100.68.0.0/16 via 240.31.0.11 dev vx-submariner src 10.130.2.1 table 254',
     ]);
   });
 
