@@ -1,6 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { createRunner } from '../src/host/command.ts';
+import { watchNetwork } from '../src/host/monitor.ts';
+import { RecentLooks } from '../src/host/recent.ts';
 import type { KubeObject } from '../src/kube/client.ts';
+import { OBSERVED_MS } from '../src/routeagent/routeagent.ts';
+import { RELEVANT } from '../src/routeagent/relevant.ts';
 import { silentLogger } from '../src/runtime/logger.ts';
 import { EAST_GATEWAY, endpoint, stage, type Stage } from '../test/routeagent/stage.ts';
 import { Namespaces } from '../test/netns/namespaces.ts';
@@ -36,12 +40,12 @@ interface Cost {
 async function cost(
   times: number,
   run: () => Promise<unknown>,
-  prepare: (n: number) => void = () => undefined,
+  prepare: (n: number) => Promise<void> | void = () => undefined,
 ): Promise<Cost> {
   let wall = 0;
   let cpu = 0;
   for (let n = 0; n < times; n += 1) {
-    prepare(n);
+    await prepare(n);
     const [startMs, startCpuMs] = [performance.now(), cpuMs()];
     await run();
     wall += performance.now() - startMs;
@@ -50,21 +54,69 @@ async function cost(
   return { wallMs: wall / times, cpuMs: cpu / times };
 }
 
-const PARTS = ['first', 'change', 'idle'] as const;
+const PARTS = ['first', 'change', 'anew', 'idle'] as const;
 type Costs = Record<(typeof PARTS)[number], Cost>;
 
-/** Programming of the node this process is in from nothing, one changed cluster, and a look that finds nothing to do. */
+/** A route agent as the daemon wires it: the kernel is watched, and looks at it serve as long as nothing is reported. */
+class Watched {
+  readonly recent = new RecentLooks({ maxAgeMs: OBSERVED_MS });
+  readonly at: Stage;
+  readonly #stop = new AbortController();
+  readonly #watching: Promise<void>;
+  #reports = 0;
+
+  constructor(k: number) {
+    const { recent } = this;
+    this.at = stage(createRunner({ logger: silentLogger, recent }), k);
+    const report = (): void => void (this.#reports += 1);
+    this.#watching = watchNetwork({ logger: silentLogger, recent }, RELEVANT, report, this.#stop.signal);
+  }
+
+  async reconcile(): Promise<void> {
+    await this.at.daemon.reconcile(this.#stop.signal);
+  }
+
+  /** Waits until the kernel has reported what was done, and has been looked at since, as the daemon does after each change. */
+  async settle(): Promise<void> {
+    for (let before = -1; before !== this.#reports;) {
+      before = this.#reports;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    await this.reconcile();
+  }
+
+  async end(): Promise<void> {
+    this.#stop.abort();
+    await this.#watching;
+  }
+}
+
+/**
+ * Programming of the node this process is in from nothing; one changed cluster, with the kernel as the daemon saw it last
+ * and with a look at it; and a look that finds nothing to do.
+ */
 async function measure(k: number): Promise<Costs> {
   const all = Array.from({ length: CLUSTERS }, (_, n) => remote(n));
-  const at: Stage = stage(createRunner({ logger: silentLogger }), k);
-  const { signal } = new AbortController();
-  const reconcile = (): Promise<unknown> => at.daemon.reconcile(signal);
-  at.endpoints.set([EAST_GATEWAY, ...all]);
-  const first = await cost(1, reconcile);
-  const change = await cost(CHANGES, reconcile, (n) => {
-    at.endpoints.set([EAST_GATEWAY, ...all.with(250, remote(250, 1 + (n % 2)))]);
-  });
-  return { first, change, idle: await cost(CHANGES, reconcile) };
+  const node = new Watched(k);
+  const reconcile = (): Promise<void> => node.reconcile();
+  const change = async (n: number): Promise<void> => {
+    await node.settle();
+    node.at.endpoints.set([EAST_GATEWAY, ...all.with(250, remote(250, 1 + (n % 2)))]);
+  };
+  try {
+    node.at.endpoints.set([EAST_GATEWAY, ...all]);
+    return {
+      first: await cost(1, reconcile),
+      change: await cost(CHANGES, reconcile, change),
+      anew: await cost(CHANGES, reconcile, async (n) => {
+        await change(n);
+        node.recent.forget();
+      }),
+      idle: await cost(CHANGES, reconcile, () => node.recent.forget()),
+    };
+  } finally {
+    await node.end();
+  }
 }
 
 /** `measure` in a process inside a new namespace, so that programs are run as the daemon runs them. */
@@ -90,11 +142,12 @@ async function measureInside(k: number, signal: AbortSignal): Promise<Costs> {
   }
 }
 
-const TARGETS: Partial<Record<keyof Costs, number>> = { first: 2000, change: 100 };
+const TARGETS: Partial<Record<keyof Costs, number>> = { first: 2000, change: 100, anew: 100 };
 const NAMES: Record<keyof Costs, string> = {
   first: 'first programming',
   change: 'one changed cluster',
-  idle: 'nothing to do',
+  anew: 'one changed cluster, kernel looked at anew',
+  idle: 'a look that finds nothing to do',
 };
 
 function rows(role: string, samples: readonly Costs[]): readonly Measurement[] {

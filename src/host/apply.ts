@@ -137,6 +137,17 @@ async function applyGroup(
  * the returned promise rejects with one PlanError that lists what was not done. Once begun, a plan is not interrupted.
  */
 export async function applyPlan(runner: CommandRunner, plan: NetworkPlan, ownership: Ownership): Promise<void> {
+  if (plan.length === 0) return;
+  // What is looked at while the plan is being carried out is not remembered either.
+  runner.recent?.forget();
+  try {
+    await carryOut(runner, plan, ownership);
+  } finally {
+    runner.recent?.forget();
+  }
+}
+
+async function carryOut(runner: CommandRunner, plan: NetworkPlan, ownership: Ownership): Promise<void> {
   const failures: StepFailure[] = [];
   const broken = new Set<string>();
   for (const group of groupSteps(plan)) {

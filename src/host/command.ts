@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { messageOf } from '../runtime/errors.ts';
 import { childEnvironment } from '../runtime/environment.ts';
 import type { Logger } from '../runtime/logger.ts';
+import type { RecentLooks } from './recent.ts';
 
 /** How one program run is limited and fed. */
 export interface RunOptions {
@@ -21,6 +22,8 @@ export interface RunResult {
 
 /** Runs programs without a shell, LC_ALL=C, every run debug-logged in pasteable form. Rejects with CommandError. */
 export interface CommandRunner {
+  /** Where the kernel of this machine is being watched: what was seen of it last, as long as that is still good. */
+  readonly recent?: RecentLooks;
   run(file: string, args: readonly string[], options?: RunOptions): Promise<RunResult>;
 }
 
@@ -138,8 +141,12 @@ function logRun(logger: Logger, command: string, options: RunOptions, run: Finis
  * A runner on this machine. `namespace` names a network namespace (`ip netns`) that every program runs in; tests use
  * it, the daemons run where they are.
  */
-export function createRunner(dependencies: { readonly logger: Logger; readonly namespace?: string }): CommandRunner {
-  const { logger, namespace } = dependencies;
+export function createRunner(dependencies: {
+  readonly logger: Logger;
+  readonly namespace?: string;
+  readonly recent?: RecentLooks;
+}): CommandRunner {
+  const { logger, namespace, recent } = dependencies;
   // nsenter takes a fifth of the time of `ip netns exec`, which mounts a /sys of its own.
   const prefix = namespace === undefined ? [] : ['nsenter', `--net=/run/netns/${namespace}`];
   const run = async (file: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> => {
@@ -153,7 +160,12 @@ export function createRunner(dependencies: { readonly logger: Logger; readonly n
     const outcome = exitCode === undefined ? { stdout, stderr } : { exitCode, stdout, stderr };
     throw new CommandError(file, args, outcome, finished.reason);
   };
-  return { run };
+  return { run, ...(recent === undefined ? {} : { recent }) };
+}
+
+/** Looks through this runner: a recent answer when there is a good one, else a real look. */
+export function lookOnce<T>(runner: CommandRunner, question: string, look: () => Promise<T>): Promise<T> {
+  return runner.recent === undefined ? look() : runner.recent.take(question, look);
 }
 
 /** What went wrong, for a status or a log: the tool's own words when a tool said them. */

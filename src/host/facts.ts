@@ -1,7 +1,7 @@
 import { cidrContains } from '../net/cidr.ts';
 import { ExpectedError } from '../runtime/errors.ts';
 import { answerOf, readBatch } from './batch.ts';
-import type { CommandRunner } from './command.ts';
+import { lookOnce, type CommandRunner } from './command.ts';
 import { MAIN_TABLE, parseLinks, parseRoutes, type ObservedLink } from './ip.ts';
 import { NETCONF_QUESTION, parseNetconf } from './netconf.ts';
 
@@ -74,8 +74,10 @@ export async function observeNode(
     ['route', 'show', 'default', ...main],
     ...podCidrs.map((cidr) => ['route', 'show', ...main, 'root', cidr]),
   ];
-  const answers = (await readBatch(runner, questions, signal)).map((outcome, index) =>
-    answerOf(outcome, (questions[index] ?? []).join(' ')),
+  const answers = await lookOnce(runner, JSON.stringify(questions), async () =>
+    (await readBatch(runner, questions, signal)).map((outcome, index) =>
+      answerOf(outcome, (questions[index] ?? []).join(' ')),
+    ),
   );
   const [links = '', netconf = '', defaults = '', ...toPods] = answers;
   const uplink = defaultLink(defaults);

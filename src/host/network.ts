@@ -1,11 +1,11 @@
 import { diffNetwork, type NetworkPlan } from '../net/diff.ts';
 import type { Ownership } from '../net/ownership.ts';
-import type { NeighbourState, NetworkState, RouteState, RuleState, SysctlState } from '../net/state.ts';
+import type { NeighbourState, NetworkState, RouteState, RuleState, Ruleset, SysctlState } from '../net/state.ts';
 import { describeStep } from '../net/plan.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { applyPlan } from './apply.ts';
 import { answerOf, readBatch } from './batch.ts';
-import type { CommandRunner } from './command.ts';
+import { lookOnce, type CommandRunner } from './command.ts';
 import {
   MAIN_TABLE,
   addressStates,
@@ -70,6 +70,20 @@ async function observeObjects(runner: CommandRunner, ownership: Ownership, signa
   return { links, routes, rules: parseRules(answer(0)).filter(ours), neighbours: neighbours.flat(), settings };
 }
 
+/** The owner's objects and its table; what was seen of them last may do where the kernel is watched. */
+function observeOwned(
+  runner: CommandRunner,
+  ownership: Ownership,
+  signal?: AbortSignal,
+): Promise<Observed & { readonly ruleset: Ruleset | undefined }> {
+  const { nftTable } = ownership;
+  return lookOnce(runner, `owner of ${nftTable}`, async () => {
+    const looks = [observeObjects(runner, ownership, signal), observeTable(runner, nftTable, signal)] as const;
+    const [objects, ruleset] = await Promise.all(looks);
+    return { ...objects, ruleset };
+  });
+}
+
 /** What a caller wants to know beyond the owner's own objects. */
 export interface Relevant {
   /** Only the keys are looked at. */
@@ -88,16 +102,12 @@ export async function observeNetwork(
   relevant: Relevant | Promise<Relevant>,
   signal?: AbortSignal,
 ): Promise<NetworkState> {
-  const objects = observeObjects(runner, ownership, signal);
+  const owned = observeOwned(runner, ownership, signal);
   const readSysctls = async (): Promise<readonly SysctlState[]> => {
     const keys = (await relevant).sysctls.map((sysctl) => sysctl.key);
-    return observeSysctls(runner, keys, signal, (await objects).settings);
+    return observeSysctls(runner, keys, signal, (await owned).settings);
   };
-  const [{ links, routes, rules, neighbours }, sysctls, ruleset] = await Promise.all([
-    objects,
-    readSysctls(),
-    observeTable(runner, ownership.nftTable, signal),
-  ]);
+  const [{ links, routes, rules, neighbours, ruleset }, sysctls] = await Promise.all([owned, readSysctls()]);
   return {
     links: links.map(linkState),
     addresses: links.flatMap(addressStates),

@@ -4,6 +4,7 @@ import { watchNetwork } from '../host/monitor.ts';
 import { convergeNetwork } from '../host/network.ts';
 import { probeOnce } from '../host/probe.ts';
 import { runProber } from '../host/prober/program.ts';
+import { RecentLooks } from '../host/recent.ts';
 import type { KubeClient, KubeObject } from '../kube/client.ts';
 import { inClusterClient } from '../kube/incluster.ts';
 import type { Node } from '../kube/objects.ts';
@@ -16,7 +17,7 @@ import type { Logger } from '../runtime/logger.ts';
 import { runDaemon, type Environment } from '../runtime/process.ts';
 import { isCleanup, readRouteAgentConfig } from './config.ts';
 import { RELEVANT } from './relevant.ts';
-import { RouteAgentDaemon, type RouteAgentConfig } from './routeagent.ts';
+import { OBSERVED_MS, RouteAgentDaemon, type RouteAgentConfig } from './routeagent.ts';
 
 const FIELD_MANAGER = 'submariner-routeagent';
 
@@ -34,7 +35,8 @@ async function cleanUp(logger: Logger, env: Environment): Promise<void> {
 }
 
 async function serve(config: RouteAgentConfig, client: KubeClient, logger: Logger, signal: AbortSignal): Promise<void> {
-  const runner = createRunner({ logger });
+  const recent = new RecentLooks({ maxAgeMs: OBSERVED_MS });
+  const runner = createRunner({ logger, recent });
   const endpoints = createStore<KubeObject>(client, RESOURCES.endpoints, { namespace: config.namespace, logger });
   const nodes = createStore<Node>(client, RESOURCES.nodes, { logger });
   const daemon = new RouteAgentDaemon({
@@ -53,7 +55,7 @@ async function serve(config: RouteAgentConfig, client: KubeClient, logger: Logge
     endpoints.run(signal),
     nodes.run(signal),
     daemon.run(signal),
-    watchNetwork({ logger }, RELEVANT, () => daemon.trigger(), signal),
+    watchNetwork({ logger, recent }, RELEVANT, () => daemon.trigger(), signal),
   ]);
 }
 

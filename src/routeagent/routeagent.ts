@@ -44,8 +44,10 @@ export interface RouteAgentDependencies {
 }
 
 const RESYNC_MS = 30_000;
+/** What was seen of the kernel serves for so long while it reports nothing; the timer always looks anew. */
+export const OBSERVED_MS = 20_000;
 /** Changes that come together (a node and its Endpoint, a flood of kernel messages) are looked at once. */
-const SETTLE_MS = 50;
+const SETTLE_MS = 20;
 /** The published status is at most so old, for its round-trip times. */
 const STATUS_MS = 60_000;
 /** Probes of a cluster that answers are so many times rarer than the engine's. */
@@ -55,7 +57,8 @@ const CALM_FACTOR = 30;
  * Keeps one node's part of the data plane as the API server's objects ask.
  *
  * INVARIANTS: nothing is written to the kernel before both stores are synced; every run starts from what the API
- * server and the kernel say, nothing else is remembered but the last outcome, for the status.
+ * server and the kernel say (where the kernel is watched, from what it said last as long as it reports nothing: see
+ * RecentLooks), nothing else is remembered but the last outcome, for the status.
  */
 export class RouteAgentDaemon {
   readonly #dependencies: RouteAgentDependencies;

@@ -123,7 +123,7 @@ describe('the four laws on the kernel', () => {
     const writes = await stepped(0, 'n0');
     expect(writes).toBeGreaterThanOrEqual(3);
     for (let n = 1; n <= writes; n += 1) await stepped(n, `n${n}`);
-  }, 30_000);
+  }, 90_000);
 });
 
 describe('drift', () => {
