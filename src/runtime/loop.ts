@@ -3,6 +3,15 @@ import { Backoff, jittered, type BackoffOptions } from './backoff.ts';
 import { systemClock, type Clock } from './clock.ts';
 import type { Logger } from './logger.ts';
 
+/** What a loop has done since it was made. */
+export interface LoopCounts {
+  readonly name: string;
+  readonly runs: number;
+  readonly failures: number;
+  /** Milliseconds the run that goes on now has taken; 0 when none does. */
+  readonly runningMs: number;
+}
+
 export interface ReconcileLoopOptions {
   readonly name: string;
   /** Looks at everything anew and makes it so; rejects when something is left to do. */
@@ -35,12 +44,20 @@ export class ReconcileLoop {
   readonly #backoff: Backoff;
   #triggered = true;
   #lastFailure = '';
+  #runs = 0;
+  #failedRuns = 0;
+  #startedMs: number | undefined;
   #wake: () => void = () => undefined;
 
   constructor(options: ReconcileLoopOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#backoff = new Backoff(options.backoff);
+  }
+
+  get counts(): LoopCounts {
+    const runningMs = this.#startedMs === undefined ? 0 : this.#clock.monotonic() - this.#startedMs;
+    return { name: this.#options.name, runs: this.#runs, failures: this.#failedRuns, runningMs };
   }
 
   /** Asks for a look soon; cheap, may be called at any time and from any listener. */
@@ -99,11 +116,16 @@ export class ReconcileLoop {
   }
 
   async #attempt(signal: AbortSignal): Promise<Error | undefined> {
+    this.#startedMs = this.#clock.monotonic();
+    this.#runs += 1;
     try {
       await this.#options.reconcile(signal);
       return undefined;
     } catch (error) {
+      if (!signal.aborted) this.#failedRuns += 1;
       return error instanceof Error ? error : new Error(String(error));
+    } finally {
+      this.#startedMs = undefined;
     }
   }
 }
