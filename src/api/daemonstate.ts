@@ -1,5 +1,8 @@
-import type { NetworkState, RouteState, RuleState, SysctlState } from '../net/state.ts';
+import type { NodeNetwork } from '../net/nodenetwork.ts';
+import type { NetworkState } from '../net/state.ts';
 import type { EndpointSpec, HaStatus, LatencyRtt } from './types.ts';
+
+export type { NodeLink, NodeNetwork } from '../net/nodenetwork.ts';
 
 /**
  * What the daemons answer at /debug/state, as JSON: what they know, what they want, what the node has. Absent values are
@@ -41,32 +44,6 @@ export interface CacheState {
 export interface AppliedPlan {
   readonly time: string;
   readonly steps: readonly string[];
-}
-
-/** A link of the node, whoever made it. */
-export interface NodeLink {
-  readonly name: string;
-  /** `info_kind` of iproute2; empty for a physical device. */
-  readonly kind: string;
-  readonly mtuBytes: number;
-  readonly up: boolean;
-  /** IPv4 and IPv6 addresses with prefix length. */
-  readonly addresses: readonly string[];
-  readonly rxBytes: number;
-  readonly txBytes: number;
-  readonly rxDropped: number;
-  readonly txDropped: number;
-}
-
-/** The network of the node, whoever made it: enough to follow a packet. IPv4 routes and rules. */
-export interface NodeNetwork {
-  readonly links: readonly NodeLink[];
-  /** Every rule that looks up a table, by priority. */
-  readonly rules: readonly RuleState[];
-  /** Unicast, blackhole and unreachable routes of every table. */
-  readonly routes: readonly RouteState[];
-  /** Forwarding, and rp_filter of every link. */
-  readonly sysctls: readonly SysctlState[];
 }
 
 /** What a daemon finds on its node. */
@@ -140,6 +117,10 @@ export interface CableState {
   readonly remoteUdpPort: number;
   readonly localSubnets: readonly string[];
   readonly remoteSubnets: readonly string[];
+  /** Tunnel instance that holds it. */
+  readonly slot: number;
+  /** Whether packets for the remote CIDRs leave through it. */
+  readonly carries: boolean;
 }
 
 /** A tunnel as the kernel or the VPN daemon has it; byte counters null where the driver has none (VXLAN). */

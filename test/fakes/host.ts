@@ -429,6 +429,7 @@ export class FakeHost implements CommandRunner {
   #showRoutes(rest: readonly string[]): string {
     const bare = rest[0] === 'default';
     const given = options(bare ? rest.slice(1) : rest, []);
+    if (given.get('table') === 'all') return JSON.stringify(this.#routes.map((route) => this.#routeOfTable(route)));
     const table = Number(given.get('table') ?? 254);
     const inTable = this.#routes.filter((route) => route.table === table);
     if (inTable.length === 0 && table !== 254) {
@@ -438,6 +439,12 @@ export class FakeHost implements CommandRunner {
       .filter((route) => !given.has('proto') || route.protocol === given.get('proto'))
       .filter((route) => !bare || route.destination === 'default');
     return JSON.stringify(shown.map((route) => this.#routeJson(route, given.has('proto'))));
+  }
+
+  /** As a listing of all tables has it: the main one is not named. */
+  #routeOfTable(route: FakeRoute): unknown {
+    const table = route.table === 254 ? {} : { table: String(route.table) };
+    return { ...(this.#routeJson(route, false) as object), ...table };
   }
 
   #routeJson(route: FakeRoute, filtered: boolean): unknown {
