@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { clusterIdProblem } from '../api/clusterid.ts';
+import { ENDPOINT_PORTS } from '../api/daemonstate.ts';
 import { TUNNEL_PORT } from '../api/names.ts';
 import { proxyFor } from '../kube/proxy.ts';
 import { canonicalCidr, ipFamily } from '../net/cidr.ts';
 import { readConfig, type ConfigReader } from '../runtime/config.ts';
+import { readEndpointsAddress, type EndpointsAddress } from '../runtime/endpoints.ts';
 import { UsageError, messageOf } from '../runtime/errors.ts';
 import type { Environment } from '../runtime/process.ts';
 
@@ -46,6 +48,8 @@ export interface EngineConfig {
   /** Link whose address is private_ip. */
   readonly interfaceName: string | undefined;
   readonly stateDir: string;
+  /** Where health, metrics and state are served; undefined: nowhere. */
+  readonly serve?: EndpointsAddress | undefined;
   readonly healthCheck: { readonly enabled: boolean; readonly intervalMs: number; readonly maxPacketLossCount: number };
   readonly leadership: {
     readonly leaseDurationMs: number;
@@ -94,6 +98,7 @@ function build(read: ConfigReader, env: Environment, readBytes: ReadBytes): Engi
     publicIp: read.optional('SUBMARINER_PUBLICIP'),
     interfaceName: read.optional('SUBMARINER_INTERFACE'),
     stateDir: read.string('SUBMARINER_STATE_DIR', { default: '/var/lib/submariner' }),
+    serve: readEndpointsAddress(read, ENDPOINT_PORTS.engine),
     healthCheck: {
       enabled: read.boolean('SUBMARINER_HEALTHCHECKENABLED', { default: true }),
       intervalMs: seconds(read, 'SUBMARINER_HEALTHCHECKINTERVAL', 1),

@@ -8,6 +8,7 @@ import type { Node } from '../kube/objects.ts';
 import type { Store } from '../kube/store.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
+import type { ReconcileLoop } from '../runtime/loop.ts';
 import type { Remotes } from './cables.ts';
 import type { EngineConfig } from './config.ts';
 import type { CableDriver } from './drivers/driver.ts';
@@ -23,6 +24,13 @@ export interface EngineStores {
   readonly gateways: Store<Gateway & KubeObject>;
   /** Only the own Node. */
   readonly nodes: Store<Node>;
+}
+
+/** Told what the engine is about, for its endpoints. */
+export interface EngineWatcher {
+  started(state: EngineState, loops: readonly ReconcileLoop[]): void;
+  /** What the own Gateway is to say from now on. */
+  reported(gateway: Gateway): void;
 }
 
 /** Everything the engine uses, wired in main.ts. */
@@ -45,6 +53,7 @@ export interface EngineDependencies {
   readonly memory: DecisionMemory;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly watcher?: EngineWatcher;
 }
 
 /** What the loops of one engine share; each field has one writer. */

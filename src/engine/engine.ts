@@ -31,6 +31,7 @@ export async function runEngine(dependencies: EngineDependencies, signal: AbortS
   const state = createState(dependencies, () => loops);
   const reporter = new GatewayReporter({ client, clock });
   const loops: Loops = createLoops(dependencies, state, reporter, () => loops);
+  dependencies.watcher?.started(state, Object.values(loops));
   stores.endpoints.onChange(() => {
     triggerAll(loops, ['cables', 'publish']);
     if (state.local.current?.ready !== true) loops.local.trigger();

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
+import { ENDPOINT_PORTS } from '../api/daemonstate.ts';
 import { GATEWAY_LEASE, TUNNEL_PORT } from '../api/names.ts';
 import type { Gateway } from '../api/types.ts';
 import { createRunner, type CommandRunner } from '../host/command.ts';
@@ -18,6 +19,8 @@ import { createStore, type Store } from '../kube/store.ts';
 import { ipFamily } from '../net/cidr.ts';
 import { ENGINE_OWNERSHIP } from '../net/ownership.ts';
 import { systemClock } from '../runtime/clock.ts';
+import { printDebugState } from '../runtime/debugstate.ts';
+import { serveEndpoints } from '../runtime/endpoints.ts';
 import { UsageError, messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { runDaemon, type Environment } from '../runtime/process.ts';
@@ -25,6 +28,7 @@ import { cleanUpBrokerObjects, cleanUpLocalObjects, cleanUpNode, staysGateway } 
 import { readEngineConfig, type EngineConfig } from './config.ts';
 import type { EngineStores } from './context.ts';
 import type { CableDriver } from './drivers/driver.ts';
+import type { NetworkWatcher } from './drivers/dependencies.ts';
 import { createDriver, type DriverDependencies } from './drivers/index.ts';
 import { runEngine } from './engine.ts';
 import { retireFormerDriver } from './formerdriver.ts';
@@ -32,6 +36,8 @@ import type { NodeFacts } from './local.ts';
 import type { LinkAddress } from './localendpoint.ts';
 import { DecisionMemory } from './natdiscovery/memory.ts';
 import type { PublicIpSources } from './publicip.ts';
+import { EngineRecorder } from './telemetry/recorder.ts';
+import { EngineTelemetry } from './telemetry/telemetry.ts';
 
 const DEFAULT_STATE_DIR = '/var/lib/submariner';
 /** How long a stopping engine waits for the answer whether its node stays a gateway. */
@@ -86,10 +92,10 @@ function publicIpSources(client: KubeClient, namespace: string): PublicIpSources
 function driverDependencies(
   config: Pick<EngineConfig, 'stateDir' | 'psk'> & Partial<Pick<EngineConfig, 'ipsec'>>,
   at: DriverPlace,
-  { runner, logger }: { readonly runner: CommandRunner; readonly logger: Logger },
+  tools: Pick<DriverDependencies, 'runner' | 'logger' | 'onNetwork'>,
 ): DriverDependencies {
   const { stateDir, psk, ipsec } = config;
-  return { runner, logger, stateDir, psk, ...(ipsec === undefined ? {} : { ipsec }), ...at };
+  return { ...tools, stateDir, psk, ...(ipsec === undefined ? {} : { ipsec }), ...at };
 }
 
 function createElection(
@@ -125,28 +131,33 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
   const { namespace, broker, stateDir, cableDriver, clusterId } = config;
   if (broker === undefined) throw new UsageError('BROKER_K8S_APISERVER is not set');
   const runner = createRunner({ logger });
+  const recorder = new EngineRecorder(systemClock);
+  const onNetwork: NetworkWatcher = (desired, plan) => recorder.tookNetwork(desired, plan);
   const driverAt = (name: DriverName, at: DriverPlace): CableDriver =>
-    createDriver(name, driverDependencies(config, at, { runner, logger }));
+    createDriver(name, driverDependencies(config, at, { runner, logger, onNetwork }));
   const nowhere = { privateIp: '', udpPort: config.tunnelPort };
   const create = (name: DriverName): CableDriver => driverAt(name, nowhere);
   await retireFormerDriver(stateDir, cableDriver, { known: DRIVER_NAMES, create, logger });
   const remote = createBrokerClient({ ...broker, source: 'broker' });
   const { elector, leases } = createElection(config, client, logger);
+  const stores = createStores(config, client, logger);
+  const mirror = createMirror({
+    clusterId,
+    local: { client, namespace },
+    broker: { client: remote, namespace: broker.namespace },
+    mayWrite: () => elector.confirmed,
+    logger,
+  });
+  const version = builtVersion();
   const engine = runEngine(
     {
       config,
-      version: builtVersion(),
+      version,
       client,
       elector,
-      stores: createStores(config, client, logger),
-      mirror: createMirror({
-        clusterId,
-        local: { client, namespace },
-        broker: { client: remote, namespace: broker.namespace },
-        mayWrite: () => elector.confirmed,
-        logger,
-      }),
-      createDriver: (at) => driverAt(cableDriver, at),
+      stores,
+      mirror,
+      createDriver: (at) => recorder.recording(driverAt(cableDriver, at)),
       watchKernel: (onChange) => watchNetwork({ logger }, RELEVANT, onChange, signal),
       facts: nodeFacts(runner),
       publicIp: publicIpSources(client, namespace),
@@ -156,10 +167,13 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
       memory: new DecisionMemory(stateDir, logger),
       clock: systemClock,
       logger,
+      watcher: recorder,
     },
     signal,
   );
-  await Promise.all([leases.run(signal), engine]).finally(() => remote.close());
+  const telemetry = new EngineTelemetry({ config, version, recorder, stores, elector, mirror, runner });
+  const served = serveEndpoints(telemetry, { address: config.serve, logger }, signal);
+  await Promise.all([leases.run(signal), engine, served]).finally(() => remote.close());
 }
 
 /** What stands on the node goes first; objects are removed as far as the environment says where they are. */
@@ -214,12 +228,16 @@ async function start(signal: AbortSignal, logger: Logger, env: Environment, args
 
 /**
  * The gateway engine as a process: configured by its environment; `--cleanup` (or SUBMARINER_UNINSTALL=true) removes all
- * it ever made, `--version` says which it is.
+ * it ever made, `--version` says which it is, `--debug-state` prints the state of the engine that runs on this machine.
  */
 export async function main(): Promise<void> {
   const args = process.argv.slice(2);
   if (args.includes('--version')) {
     process.stderr.write(`submariner-gateway version: ${builtVersion()}\n`);
+    return;
+  }
+  if (args.includes('--debug-state')) {
+    await printDebugState(ENDPOINT_PORTS.engine);
     return;
   }
   await runDaemon((signal, logger, env) => start(signal, logger, env, args));

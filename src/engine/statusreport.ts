@@ -36,6 +36,7 @@ export async function reportStatus(
     observed: seen.observed,
     probe: (name) => health.report(name),
   });
+  dependencies.watcher?.reported(gateway);
   await reporter.report(gateway, signal);
   if (!active || !stores.gateways.synced) return;
   const dead = stale.find(stores.gateways.list(), validName(config.nodeName), clock.monotonic());

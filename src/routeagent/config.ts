@@ -1,6 +1,8 @@
 import { clusterIdProblem } from '../api/clusterid.ts';
+import { ENDPOINT_PORTS } from '../api/daemonstate.ts';
 import { canonicalCidr } from '../net/cidr.ts';
 import { readConfig, type ConfigReader } from '../runtime/config.ts';
+import { readEndpointsAddress } from '../runtime/endpoints.ts';
 import { UsageError } from '../runtime/errors.ts';
 import type { Environment } from '../runtime/process.ts';
 import type { RouteAgentConfig } from './routeagent.ts';
@@ -37,6 +39,7 @@ export function readRouteAgentConfig(env: Environment): RouteAgentConfig {
     nodeName: read.string('NODE_NAME'),
     namespace: read.string('SUBMARINER_NAMESPACE'),
     version: builtVersion(),
+    serve: readEndpointsAddress(read, ENDPOINT_PORTS.routeagent),
     podCidrs: cidrs(read, 'SUBMARINER_CLUSTERCIDR'),
     serviceCidrs: cidrs(read, 'SUBMARINER_SERVICECIDR', { default: [] }),
     healthCheck: {

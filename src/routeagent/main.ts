@@ -1,3 +1,4 @@
+import { ENDPOINT_PORTS } from '../api/daemonstate.ts';
 import type { RouteAgent } from '../api/types.ts';
 import { createRunner } from '../host/command.ts';
 import { watchNetwork } from '../host/monitor.ts';
@@ -12,12 +13,16 @@ import { RESOURCES } from '../kube/resources.ts';
 import { createStore } from '../kube/store.ts';
 import { ROUTEAGENT_OWNERSHIP } from '../net/ownership.ts';
 import { EMPTY_STATE } from '../net/state.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { printDebugState } from '../runtime/debugstate.ts';
 import { messageOf } from '../runtime/errors.ts';
+import { serveEndpoints } from '../runtime/endpoints.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { runDaemon, type Environment } from '../runtime/process.ts';
 import { isCleanup, readRouteAgentConfig } from './config.ts';
 import { RELEVANT } from './relevant.ts';
 import { OBSERVED_MS, RouteAgentDaemon, type RouteAgentConfig } from './routeagent.ts';
+import { routeAgentTelemetry } from './telemetry/telemetry.ts';
 
 const FIELD_MANAGER = 'submariner-routeagent';
 
@@ -51,7 +56,19 @@ async function serve(config: RouteAgentConfig, client: KubeClient, logger: Logge
       await client.apply(RESOURCES.routeAgents, agent, options);
     },
   });
+  const startedAtMs = systemClock.now();
+  const sight = {
+    config,
+    endpoints,
+    nodes,
+    // What an operator asks for is looked at anew.
+    runner: createRunner({ logger }),
+    startedAtMs,
+    now: () => systemClock.now(),
+    view: () => daemon.view,
+  };
   await Promise.all([
+    serveEndpoints(routeAgentTelemetry(sight), { address: config.serve, logger }, signal),
     endpoints.run(signal),
     nodes.run(signal),
     daemon.run(signal),
@@ -75,9 +92,12 @@ async function start(signal: AbortSignal, logger: Logger, env: Environment, args
 }
 
 /**
- * The route agent as a process: SUBMARINER_* and NODE_NAME of the environment, `--cleanup` to remove all it made. `probe …`
- * is another program in the same image: it sends and answers test packets, needs no configuration and changes nothing.
+ * The route agent as a process: SUBMARINER_* and NODE_NAME of the environment, `--cleanup` to remove all it made,
+ * `--debug-state` to print the state of the one that runs on this machine. `probe …` is another program in the same
+ * image: it sends and answers test packets, needs no configuration and changes nothing.
  */
 export async function main(): Promise<void> {
-  await runDaemon((signal, logger, env) => start(signal, logger, env, process.argv.slice(2)));
+  const args = process.argv.slice(2);
+  if (args.includes('--debug-state')) await printDebugState(ENDPOINT_PORTS.routeagent);
+  else await runDaemon((signal, logger, env) => start(signal, logger, env, args));
 }

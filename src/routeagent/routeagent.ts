@@ -10,12 +10,13 @@ import type { NetworkPlan } from '../net/diff.ts';
 import { ROUTEAGENT_OWNERSHIP } from '../net/ownership.ts';
 import { EMPTY_STATE, type NetworkState } from '../net/state.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
+import type { EndpointsAddress } from '../runtime/endpoints.ts';
 import { messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { ReconcileLoop } from '../runtime/loop.ts';
+import { ReconcileLoop, type LoopCounts } from '../runtime/loop.ts';
 import { desiredNetwork } from './desired/index.ts';
 import { gatherInputs, nodeAddress, type Gathered } from './inputs.ts';
-import { Probes, type ProbeTarget } from './probes.ts';
+import { Probes, type ProbeTarget, type ProbeVerdict } from './probes.ts';
 import { routeAgentStatus, statusKey } from './status.ts';
 
 export interface RouteAgentConfig {
@@ -26,6 +27,8 @@ export interface RouteAgentConfig {
   readonly podCidrs: readonly string[];
   readonly serviceCidrs: readonly string[];
   readonly healthCheck: { readonly enabled: boolean; readonly intervalMs: number; readonly maxLosses: number };
+  /** Where health, metrics and state are served; undefined: nowhere. */
+  readonly serve?: EndpointsAddress | undefined;
 }
 
 export interface RouteAgentDependencies {
@@ -41,6 +44,17 @@ export interface RouteAgentDependencies {
   ) => Promise<ProbeResult>;
   /** Writes the RouteAgent object of this node. */
   readonly publish: (agent: RouteAgent, signal: AbortSignal) => Promise<void>;
+}
+
+/** What a route agent last saw and did, for its endpoints. */
+export interface RouteAgentView {
+  readonly gathered: Gathered | undefined;
+  /** Why the network of the node is not, or not wholly, as wanted. */
+  readonly failure: string | undefined;
+  /** The last plan that was not empty, and when it had been carried out (milliseconds since the epoch). */
+  readonly applied: { readonly plan: NetworkPlan; readonly atMs: number } | undefined;
+  readonly loops: readonly LoopCounts[];
+  readonly verdict: (clusterId: string) => ProbeVerdict | undefined;
 }
 
 const RESYNC_MS = 30_000;
@@ -68,6 +82,7 @@ export class RouteAgentDaemon {
   readonly #statusLoop: ReconcileLoop;
   #gathered: Gathered | undefined;
   #failure: string | undefined;
+  #applied: RouteAgentView['applied'];
   #nodesSeen = '';
   #published = { key: '', atMs: -Infinity };
 
@@ -101,6 +116,16 @@ export class RouteAgentDaemon {
     });
   }
 
+  get view(): RouteAgentView {
+    return {
+      gathered: this.#gathered,
+      failure: this.#failure,
+      applied: this.#applied,
+      loops: [this.#networkLoop.counts, this.#statusLoop.counts],
+      verdict: (clusterId) => this.#probes.verdict(clusterId),
+    };
+  }
+
   /** Asks for a look at the network soon. */
   trigger(): void {
     this.#networkLoop.trigger();
@@ -129,6 +154,7 @@ export class RouteAgentDaemon {
     try {
       const plan = await this.#converge(signal);
       this.#failure = undefined;
+      if (plan.length > 0) this.#applied = { plan, atMs: this.#clock.now() };
       return plan;
     } catch (error) {
       this.#failure = messageOf(error);

@@ -65,6 +65,7 @@ describe('configuration', () => {
       publicIp: undefined,
       interfaceName: undefined,
       stateDir: '/var/lib/submariner',
+      serve: { host: '127.0.0.1', port: 32780 },
       healthCheck: { enabled: true, intervalMs: 1000, maxPacketLossCount: 5 },
       leadership: { leaseDurationMs: 5000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
       broker: {

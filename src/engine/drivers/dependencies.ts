@@ -1,5 +1,10 @@
 import type { CommandRunner } from '../../host/command.ts';
+import type { NetworkPlan } from '../../net/plan.ts';
+import type { NetworkState } from '../../net/state.ts';
 import type { Logger } from '../../runtime/logger.ts';
+
+/** Told what a driver wants of the node's network, and the plan to get there before it is carried out. */
+export type NetworkWatcher = (desired: NetworkState, plan: NetworkPlan) => void;
 
 /** What every driver is given. */
 export interface DriverDependencies {
@@ -17,6 +22,7 @@ export interface DriverDependencies {
   readonly dpdDelaySeconds?: number;
   /** ESP in UDP also without NAT, and a charon that logs more; default neither. */
   readonly ipsec?: { readonly forceEncaps: boolean; readonly debug: boolean };
+  readonly onNetwork?: NetworkWatcher;
   /** Network namespace (`ip netns`) daemons run in; for tests only, as of createRunner. */
   readonly namespace?: string;
 }

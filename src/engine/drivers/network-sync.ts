@@ -4,7 +4,7 @@ import { observeSysctls } from '../../host/sysctl.ts';
 import { describePlan, diffNetwork } from '../../net/diff.ts';
 import { ENGINE_OWNERSHIP } from '../../net/ownership.ts';
 import { sysctlLink, type NetworkState } from '../../net/state.ts';
-import type { Logger } from '../../runtime/logger.ts';
+import type { DriverDependencies } from './dependencies.ts';
 
 /** The engine's part of the node's network now, with those sysctls of `desired` whose link is there. */
 async function observeCables(
@@ -20,12 +20,13 @@ async function observeCables(
 
 /** Makes the engine's part of the node's network equal to `desired`; logs the plan when it is not empty. */
 export async function syncNetwork(
-  dependencies: { readonly runner: CommandRunner; readonly logger: Logger },
+  dependencies: Pick<DriverDependencies, 'runner' | 'logger' | 'onNetwork'>,
   desired: NetworkState,
   signal?: AbortSignal,
 ): Promise<void> {
   const { runner, logger } = dependencies;
   const plan = diffNetwork(desired, await observeCables(runner, desired, signal));
+  dependencies.onNetwork?.(desired, plan);
   if (plan.length === 0) return;
   for (const step of describePlan(plan).split('\n')) logger.info('network', { step });
   await applyPlan(runner, plan, ENGINE_OWNERSHIP);
