@@ -8,7 +8,7 @@ import { parseLinks } from '../host/ip.ts';
 import { watchNetwork } from '../host/monitor.ts';
 import { createPingWatcher } from '../host/ping.ts';
 import { openUdpSocket, sourceAddressFor } from '../host/udp.ts';
-import { createBrokerClient } from '../kube/brokerclient.ts';
+import { createBrokerClient, DAEMON_TIMES } from '../kube/brokerclient.ts';
 import type { KubeClient, KubeObject } from '../kube/client.ts';
 import { inClusterClient } from '../kube/incluster.ts';
 import { createLeaseElector, type LeaseElector } from '../kube/lease.ts';
@@ -138,7 +138,7 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
   const nowhere = { privateIp: '', udpPort: config.tunnelPort };
   const create = (name: DriverName): CableDriver => driverAt(name, nowhere);
   await retireFormerDriver(stateDir, cableDriver, { known: DRIVER_NAMES, create, logger });
-  const remote = createBrokerClient({ ...broker, source: 'broker' });
+  const remote = createBrokerClient({ ...broker, ...DAEMON_TIMES, source: 'broker' });
   const { elector, leases } = createElection(config, client, logger);
   const stores = createStores(config, client, logger);
   const mirror = createMirror({

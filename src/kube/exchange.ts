@@ -17,8 +17,10 @@ export interface ServerOptions {
   readonly socketPath?: string | undefined;
   /** HTTP proxy (`http://host:port`) that a tunnel to the server is opened through (CONNECT); a kubeconfig's proxy-url. */
   readonly proxyUrl?: string | undefined;
-  /** Default 30 000; does not limit watches. */
+  /** Default 30 000; does not limit watches once they are open. */
   readonly requestTimeoutMs?: number | undefined;
+  /** While watches are open and the server says nothing for so long, it is asked whether it lives; default: never. */
+  readonly livenessMs?: number | undefined;
   /** Where these options come from, for messages: "context east". */
   readonly source?: string | undefined;
 }
@@ -32,6 +34,8 @@ export interface HttpCall {
   readonly signal?: AbortSignal | undefined;
   /** The body comes bit by bit: no time limit after the headers, connection of its own. */
   readonly stream?: boolean;
+  /** Instead of the server's own limit. */
+  readonly timeoutMs?: number;
   readonly accept?: string;
 }
 
@@ -93,7 +97,7 @@ function requestSettings(
       ...headers,
       ...bodyHeaders,
     },
-    timeout: options.requestTimeoutMs ?? 30_000,
+    timeout: call.timeoutMs ?? options.requestTimeoutMs ?? 30_000,
   };
 }
 

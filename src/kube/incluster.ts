@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { ExpectedError, messageOf } from '../runtime/errors.ts';
 import type { KubeClient } from './client.ts';
+import { DAEMON_TIMES } from './brokerclient.ts';
 import { createHttpsClient } from './httpsclient.ts';
 
 const ACCOUNT_DIR = '/var/run/secrets/kubernetes.io/serviceaccount';
@@ -35,6 +36,7 @@ export function inClusterClient(
     }
   };
   return createHttpsClient({
+    ...DAEMON_TIMES,
     server: `https://${host.includes(':') ? `[${host}]` : host}:${port}`,
     ca: read('ca.crt'),
     tokenFile: `${accountDir}/token`,

@@ -20,6 +20,7 @@ import {
   type HttpCall,
   type ServerOptions,
 } from './exchange.ts';
+import { Liveness } from './liveness.ts';
 
 export interface TransportOptions extends ServerOptions {
   readonly clock?: Clock | undefined;
@@ -31,6 +32,8 @@ export interface Transport {
   open(call: HttpCall): Promise<IncomingMessage>;
   /** The whole body as text. */
   text(call: HttpCall): Promise<string>;
+  /** To be called with an open stream: it breaks when the server gives no sign of life. The first result notes one, the second ends the guard. */
+  guard(stream: IncomingMessage): { readonly heard: () => void; readonly end: () => void };
   /** What a call tries, for messages. */
   attempt(call: HttpCall): KubeAttempt;
   close(): void;
@@ -47,11 +50,17 @@ export function createTransport(options: TransportOptions, credentials: Credenti
   const streams = connectionPool(options, Number.POSITIVE_INFINITY);
   const clock = options.clock ?? systemClock;
   let trusted: ServerOptions = options;
+  const send = async (server: ServerOptions, call: HttpCall): Promise<IncomingMessage> => {
+    const pool = call.stream === true ? streams : shortLived;
+    const response = await exchange(server, pool, await credentials.headers(), call);
+    liveness?.heard();
+    return response;
+  };
   const open = async (call: HttpCall): Promise<IncomingMessage> => {
     const mayRetry = retryPolicy(call, credentials, clock);
     for (;;) {
       try {
-        return await exchange(trusted, call.stream === true ? streams : shortLived, await credentials.headers(), call);
+        return await send(trusted, call);
       } catch (error) {
         if (isUntrusted(error) && options.alsoSystemCas === true && trusted.ca !== undefined) {
           trusted = { ...options, ca: undefined };
@@ -62,15 +71,44 @@ export function createTransport(options: TransportOptions, credentials: Credenti
       }
     }
   };
+  const text = async (call: HttpCall): Promise<string> => readText(await open(call), call, attemptOf(options, call));
+  const liveness = createLiveness(options, clock, text, () => dropIdle(shortLived));
   return {
     open,
-    text: async (call) => readText(await open(call), call, attemptOf(options, call)),
+    text,
+    guard: (stream) => ({ heard: () => liveness?.heard(), end: liveness?.guard(stream) ?? ((): void => undefined) }),
     attempt: (call) => attemptOf(options, call),
     close: () => {
       shortLived.destroy();
       streams.destroy();
     },
   };
+}
+
+/** Time in which a server has to answer a question for life. */
+const ANSWER_MS = 3000;
+
+function createLiveness(
+  { livenessMs }: TransportOptions,
+  clock: Clock,
+  text: (call: HttpCall) => Promise<string>,
+  onDead: () => void,
+): Liveness | undefined {
+  if (livenessMs === undefined) return undefined;
+  const ask = async (signal: AbortSignal): Promise<void> => {
+    try {
+      await text({ method: 'GET', path: '/version', signal, timeoutMs: ANSWER_MS });
+    } catch (error) {
+      // Whatever it says, it lives.
+      if (!(error instanceof KubeApiError)) throw error;
+    }
+  };
+  return new Liveness({ silenceMs: livenessMs, clock, ask, onDead });
+}
+
+/** Closes the connections that nobody uses now: their other end may be as dead as the one that was asked. */
+function dropIdle(pool: HttpAgent): void {
+  for (const sockets of Object.values(pool.freeSockets)) sockets?.forEach((socket) => socket.destroy());
 }
 
 /** Kept-alive connections to one server, through its proxy when it has one; throws ExpectedError for a proxy of another kind. */

@@ -15,11 +15,13 @@ export async function* readWatch<T extends KubeObject>(
   try {
     const response = await transport.open(call);
     onOpen?.();
+    const { heard, end } = transport.guard(response);
     try {
-      for await (const line of splitLines(response.setEncoding('utf8'))) yield parseEvent<T>(line);
+      for await (const line of splitLines(response.setEncoding('utf8'), heard)) yield parseEvent<T>(line);
     } catch (error) {
-      throw new KubeConnectionError(error, transport.attempt(call));
+      throw error instanceof KubeConnectionError ? error : new KubeConnectionError(error, transport.attempt(call));
     } finally {
+      end();
       response.destroy();
     }
   } catch (error) {
@@ -36,9 +38,10 @@ function parseEvent<T extends KubeObject>(line: string): WatchEvent<T> {
 }
 
 /** Lines of a text stream, without their line feeds; text after the last line feed counts as a line of its own. */
-async function* splitLines(chunks: AsyncIterable<string>): AsyncGenerator<string> {
+async function* splitLines(chunks: AsyncIterable<string>, onChunk: () => void): AsyncGenerator<string> {
   let rest: string[] = [];
   for await (const chunk of chunks) {
+    onChunk();
     let start = 0;
     for (let end = chunk.indexOf('\n'); end >= 0; end = chunk.indexOf('\n', start)) {
       rest.push(chunk.slice(start, end));

@@ -19,16 +19,21 @@ export type FaultRequest =
   | { readonly of: 'cluster'; readonly cluster: string; readonly fault: ClusterFault }
   | { readonly of: 'wan'; readonly fault: WanFault };
 
+function programFault({ killProcess, pauseProcess }: FaultFlags): NodeFault | undefined {
+  if (killProcess !== undefined) return { kind: 'kill-process', program: killProcess };
+  return pauseProcess === undefined ? undefined : { kind: 'pause-process', program: pauseProcess };
+}
+
 function nodeFault(flags: FaultFlags): NodeFault | undefined {
-  const { kill, blackhole, direction = 'both', loss, only, cut, killProcess, pauseProcess, heal } = flags;
+  const { kill, blackhole, direction = 'both', loss, only, cut, renumber, heal } = flags;
   const scope = only === undefined ? {} : { only };
   const faults: readonly (NodeFault | undefined)[] = [
     kill === true ? { kind: 'kill' } : undefined,
     blackhole === true ? { kind: 'blackhole', direction, ...scope } : undefined,
     loss === undefined ? undefined : { kind: 'loss', percent: loss, ...scope },
     cut === undefined ? undefined : { kind: 'cut', from: cut },
-    killProcess === undefined ? undefined : { kind: 'kill-process', program: killProcess },
-    pauseProcess === undefined ? undefined : { kind: 'pause-process', program: pauseProcess },
+    programFault(flags),
+    renumber === undefined ? undefined : { kind: 'renumber', address: renumber },
     heal === true ? { kind: 'heal' } : undefined,
   ];
   return faults.find((fault) => fault !== undefined);
@@ -52,7 +57,7 @@ function wanFault({ wanLoss, partition, heal }: FaultFlags): WanFault | undefine
   return { kind: 'partition', a, b };
 }
 
-const NODE_FLAGS = '--kill, --blackhole, --loss, --cut, --kill-process, --pause-process or --heal';
+const NODE_FLAGS = '--kill, --blackhole, --loss, --cut, --kill-process, --pause-process, --renumber or --heal';
 
 function checkDetails({ blackhole, loss, api, only, direction = 'both' }: FaultFlags): void {
   if (only !== undefined && blackhole !== true && loss === undefined && api === undefined) {

@@ -26,6 +26,8 @@ export interface FaultFlags extends SandboxFlags {
   /** Name of a program. */
   readonly killProcess?: string;
   readonly pauseProcess?: string;
+  /** An address. */
+  readonly renumber?: string;
   readonly api?: 'refuse' | 'blackhole';
   /** Percent. */
   readonly wanLoss?: number;

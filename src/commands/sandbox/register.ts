@@ -142,6 +142,7 @@ function faultFlags(command: Command): void {
     new Option('--cut <node>', 'nothing passes on the LAN between a node and this one'),
     new Option('--kill-process <program>', 'kill -9 of a program on a node: engine, routeagent, charon …'),
     new Option('--pause-process <program>', 'a program on a node does nothing any more, and knows nothing of it'),
+    new Option('--renumber <address>', 'a node gets another address on its LAN'),
     new Option('--api <how>', 'the API server of a cluster is away').choices(['refuse', 'blackhole']),
     new Option('--wan-loss <percent>', 'the WAN loses some of the packets; 0 for none').argParser(percentFlag(0)),
     new Option('--partition <clusters>', 'nothing passes between two clusters, for instance east,west').argParser(
@@ -180,6 +181,7 @@ function addFault(group: Command, context: CommandContext): void {
         what: 'Its tunnels carry nothing, everything else about it works',
         command: 'subctl sandbox fault east east-1 --blackhole --only tunnels',
       },
+      { what: 'A node gets another address', command: 'subctl sandbox fault east east-2 --renumber 172.31.0.77' },
       { what: 'The engine is killed', command: 'subctl sandbox fault east east-1 --kill-process engine' },
       {
         what: 'The broker in east is away for the other clusters',

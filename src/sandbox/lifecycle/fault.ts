@@ -4,6 +4,7 @@ import { controlPlaneTarget, WHOLE_WAN, type FaultScope, type NetworkFault } fro
 import { describeFault, type Fault } from '../fabric/fault-text.ts';
 import { addFault, healFaults, observeFaults } from '../fabric/faults.ts';
 import { continuePrograms, observePauses, signalProgram } from '../fabric/programs.ts';
+import { renumberNode } from '../fabric/renumber.ts';
 import { acceptConnections, observeRefusal, refuseConnections } from '../fabric/refusals.ts';
 import { clusterOf, nodeOf, planSandbox, type ClusterPlan, type NodePlan, type SandboxPlan } from '../plan.ts';
 import { isAlive } from '../processes.ts';
@@ -18,6 +19,7 @@ export type NodeFault =
   | { readonly kind: 'loss'; readonly percent: number; readonly only?: FaultScope }
   | { readonly kind: 'cut'; readonly from: string }
   | { readonly kind: 'kill-process' | 'pause-process'; readonly program: string }
+  | { readonly kind: 'renumber'; readonly address: string }
   | { readonly kind: 'heal' };
 
 /** What can be done to the API server of a cluster; healing a cluster heals its nodes too. */
@@ -50,6 +52,7 @@ async function healNode(tools: SandboxTools, name: string, { plan, cluster, node
   continuePrograms(plan, node);
   const agent = requireState(tools.files, name).processes[`node/${node.name}`];
   const revived = await reviveNode(tools, plan, node);
+  await renumberNode(tools, cluster, node, node.address);
   if (!revived && agent !== undefined && isAlive(agent)) return `${node.name} is reachable again`;
   await startNode(tools, plan, cluster, node, (role, identity) => {
     const current = readState(tools.files) ?? requireState(tools.files, name);
@@ -95,6 +98,9 @@ async function breakLivingNode(
     case 'pause-process':
       signalProgram(plan, node, fault.program, 'SIGSTOP');
       return describeFault({ kind: 'paused', target: node.name, program: fault.program });
+    case 'renumber':
+      await renumberNode(tools, cluster, node, fault.address);
+      return `${node.name} has the address ${fault.address}`;
     default:
       return addDescribed(tools, plan, { ...fault, target: node.name });
   }

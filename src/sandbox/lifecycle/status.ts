@@ -86,6 +86,9 @@ async function clusterStatus(
     const node = nodes.find((one) => one.metadata.name === name);
     return conditionOf(node?.status?.conditions, 'Ready')?.status ?? 'Unknown';
   };
+  const addressOf = ({ name, address }: NodePlan): string =>
+    nodes.find((one) => one.metadata.name === name)?.status?.addresses?.find(({ type }) => type === 'InternalIP')
+      ?.address ?? address;
   return {
     name: cluster.name,
     server: serverUrl(cluster),
@@ -94,7 +97,7 @@ async function clusterStatus(
     ...(problem === undefined ? {} : { problem }),
     nodes: cluster.nodes.map((node) => ({
       name: node.name,
-      address: node.address,
+      address: addressOf(node),
       podCidr: node.podCidr,
       gateway: node.gateway,
       state: nodeState(state, faults, node),

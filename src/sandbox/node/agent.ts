@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { createRunner, type CommandRunner } from '../../host/command.ts';
 import { convergeNetwork } from '../../host/network.ts';
 import { applyScript } from '../../host/nft.ts';
+import { DAEMON_TIMES } from '../../kube/brokerclient.ts';
 import type { KubeClient, KubeObject } from '../../kube/client.ts';
 import { isAlreadyExists, isNotFound } from '../../kube/errors.ts';
 import { createHttpsClient } from '../../kube/httpsclient.ts';
@@ -25,6 +27,7 @@ import { lostUdpEndpoints, proxyScript, serviceTargets, type ServiceTarget } fro
 
 const HEARTBEAT_MS = 2000;
 const RESTART_MS = 500;
+const ADDRESS_MS = 500;
 
 interface Agent {
   readonly config: NodeConfig;
@@ -36,6 +39,8 @@ interface Agent {
   readonly pods: Store<Pod>;
   readonly services: Store<Service>;
   readonly slices: Store<EndpointSlice>;
+  /** On the LAN; it can change while the agent runs. */
+  readonly address: () => string;
 }
 
 /**
@@ -46,6 +51,7 @@ interface Agent {
 export async function runNode(config: NodeConfig, signal: AbortSignal, logger: Logger): Promise<void> {
   requireMachineMounts();
   const client = createHttpsClient({
+    ...DAEMON_TIMES,
     server: config.server,
     ca: readFileSync(config.caFile, 'utf8'),
     token: config.token,
@@ -62,6 +68,7 @@ export async function runNode(config: NodeConfig, signal: AbortSignal, logger: L
     pods: createStore<Pod>(client, RESOURCES.pods, { ...options, fieldSelector: `spec.nodeName=${config.node}` }),
     services: createStore<Service>(client, RESOURCES.services, options),
     slices: createStore<EndpointSlice>(client, RESOURCES.endpointSlices, options),
+    address: addressOf(config),
   };
   try {
     await applyScript(agent.runner, masqueradeScript(config), signal);
@@ -69,6 +76,15 @@ export async function runNode(config: NodeConfig, signal: AbortSignal, logger: L
   } finally {
     client.close();
   }
+}
+
+/** The address of the node as its kernel has it now, or had it last. */
+function addressOf({ uplink, address }: NodeConfig): () => string {
+  let last = address;
+  return () => {
+    last = networkInterfaces()[uplink]?.find(({ family }) => family === 'IPv4')?.address ?? last;
+    return last;
+  };
 }
 
 /** `ip netns exec` gives a mount namespace of its own, in which the namespaces of pods would be seen by nobody else. */
@@ -105,6 +121,7 @@ async function runAgent(agent: Agent, signal: AbortSignal): Promise<void> {
     ...[nodes, pods, services, slices].map((store) => store.run(signal)),
     ...[own, routes, proxy, podLoop].map((one) => one.run(signal)),
     beat(agent, signal),
+    onNewAddress(agent, () => [own, podLoop].forEach((one) => one.trigger()), signal),
   ]);
   await nodePods.settle();
 }
@@ -130,18 +147,28 @@ function syncProxy(agent: Agent): () => Promise<void> {
   };
 }
 
-async function syncNode({ config, client, nodes, clock, logger }: Agent): Promise<void> {
+/** Calls back when the node got another address, as kubelet notices it: by looking now and then. */
+async function onNewAddress({ address, clock }: Agent, changed: () => void, signal: AbortSignal): Promise<void> {
+  for (let last = address(); !signal.aborted;) {
+    await clock.sleep(ADDRESS_MS, signal);
+    if (address() === last) continue;
+    last = address();
+    changed();
+  }
+}
+
+async function syncNode({ config, client, nodes, clock, logger, address }: Agent): Promise<void> {
   const known = nodes.get(config.node);
   if (known === undefined) {
     try {
       await client.create<Node>(RESOURCES.nodes, nodeObject(config));
-      logger.info('node registered', { node: config.node, address: config.address });
+      logger.info('node registered', { node: config.node, address: address() });
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
     }
   }
   const { gitVersion } = await client.request<{ readonly gitVersion: string }>('GET', '/version');
-  const status = nodeStatus(config, gitVersion, known, rfc3339(clock));
+  const status = nodeStatus({ ...config, address: address() }, gitVersion, known, rfc3339(clock));
   if (covers(known?.status, status)) return;
   await client.patch<Node>(RESOURCES.nodes, config.node, { status }, { patchType: 'merge', subresource: 'status' });
 }
@@ -169,8 +196,8 @@ async function renew(client: KubeClient, lease: Lease, signal: AbortSignal): Pro
   }
 }
 
-function podHost({ config, client, clock, logger, runner, services }: Agent): PodHost {
-  const { sandbox, node, podCidr, podGateway, images, nodeDir, address, restartMs = RESTART_MS } = config;
+function podHost({ config, client, clock, logger, runner, services, address }: Agent): PodHost {
+  const { sandbox, node, podCidr, podGateway, images, nodeDir, restartMs = RESTART_MS } = config;
   return {
     client,
     clock,
@@ -179,7 +206,9 @@ function podHost({ config, client, clock, logger, runner, services }: Agent): Po
     images,
     nodeDir,
     nodeName: node,
-    hostIP: address,
+    get hostIP() {
+      return address();
+    },
     apiAddress: () => {
       const { clusterIP, ports } = services.get('kubernetes', 'default')?.spec ?? {};
       if (clusterIP === undefined) throw new ExpectedError('the cluster has no Service "kubernetes" yet');
