@@ -90,6 +90,11 @@ export function findDaemon(folder: string): DaemonRecord | undefined {
   return record !== undefined && isAlive(record) ? record : undefined;
 }
 
+/** Whether a daemon was started from the folder and not ended by `stopDaemon`, whether or not it still runs. */
+export function wasStarted(folder: string): boolean {
+  return readRecord(folder) !== undefined;
+}
+
 /** Starts the program in a session of its own and writes its record; rejects when it cannot be executed. */
 export async function startDaemon(spec: DaemonSpec): Promise<DaemonRecord> {
   mkdirSync(spec.folder, { recursive: true, mode: 0o700 });

@@ -2,7 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import path from 'node:path';
 import { ExpectedError, messageOf } from '../runtime/errors.ts';
-import { daemonOutput, findDaemon, findProgram, startDaemon, stopDaemon, waitFor } from './daemon.ts';
+import { daemonOutput, findDaemon, findProgram, startDaemon, stopDaemon, waitFor, wasStarted } from './daemon.ts';
 import { takenPort } from './port-owner.ts';
 import type { CommandRunner } from './command.ts';
 import { parseUapi, renderUapi, type DeviceChange, type ObservedDevice } from './wg.ts';
@@ -15,6 +15,7 @@ export interface WireguardDevice {
 
 const ANSWER_MS = 3000;
 const START_MS = 5000;
+const END_MS = 1000;
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 const ADDRESS_IN_USE = 98;
 
@@ -61,6 +62,7 @@ export class WireguardGo implements WireguardDevice {
   };
   readonly #listeners = new Set<() => void>();
   #watch: Socket | undefined;
+  #restarted = false;
 
   constructor(dependencies: {
     readonly runner: CommandRunner;
@@ -81,9 +83,26 @@ export class WireguardGo implements WireguardDevice {
     return findDaemon(this.#dependencies.folder) !== undefined;
   }
 
+  /** Whether a process was started in place of another that had ended by itself or did not answer; says so once. */
+  takeRestarted(): boolean {
+    const restarted = this.#restarted;
+    this.#restarted = false;
+    return restarted;
+  }
+
+  /** Resolves when the link of a process that ended by itself is gone, which takes a moment; a link of others stays. */
+  async awaitEnd(signal?: AbortSignal): Promise<void> {
+    const { folder, runner, link } = this.#dependencies;
+    if (this.running || !wasStarted(folder)) return;
+    const gone = async (): Promise<boolean> =>
+      (await runner.run('ip', ['link', 'show', 'dev', link], { okExitCodes: [0, 1] })).stdout === '';
+    await waitFor(gone, END_MS, signal);
+  }
+
   /** Adopts the process that runs, or starts one; resolves when it answers. */
   async ensure(signal?: AbortSignal): Promise<void> {
     const { folder } = this.#dependencies;
+    const restarted = wasStarted(folder);
     if (this.running) {
       try {
         await this.observe();
@@ -94,6 +113,7 @@ export class WireguardGo implements WireguardDevice {
       }
     }
     await this.#start(signal);
+    this.#restarted = restarted;
     this.#watchEnd();
   }
 

@@ -43,7 +43,7 @@ export class IpsecDriver implements CableDriver {
     this.#dpdDelaySeconds = dependencies.dpdDelaySeconds ?? DEFAULT_DPD_SECONDS;
     this.#charon = new Charon({
       ...dependencies,
-      folder: charonFolder(dependencies.stateDir),
+      folder: charonFolder(dependencies.stateDir, 0),
       debug: dependencies.ipsec?.debug === true,
       retransmitTimeoutSeconds: Math.max(0.5, this.#dpdDelaySeconds / 4),
       retransmitTries: 3,

@@ -1,18 +1,19 @@
 import path from 'node:path';
+import { GATEWAY_SLOTS } from '../../api/gateways.ts';
 import type { CommandRunner } from '../../host/command.ts';
 import { stopDaemon } from '../../host/daemon.ts';
 import { applyPlan, observeNetwork } from '../../host/network.ts';
 import { ENGINE_OWNERSHIP } from '../../net/ownership.ts';
 import type { PlanStep } from '../../net/plan.ts';
 
-/** Folder of charon below the state directory. */
-export function charonFolder(stateDir: string): string {
-  return path.join(stateDir, 'charon');
+/** Folder of the charon of a slot, below the state directory. */
+export function charonFolder(stateDir: string, slot: number): string {
+  return path.join(stateDir, slot === 0 ? 'charon' : `charon${slot}`);
 }
 
-/** Folder of WireGuard below the state directory. */
-export function wireguardFolder(stateDir: string): string {
-  return path.join(stateDir, 'wireguard');
+/** Folder of the WireGuard of a slot, below the state directory; the first one has the key of all. */
+export function wireguardFolder(stateDir: string, slot: number): string {
+  return path.join(stateDir, slot === 0 ? 'wireguard' : `wireguard${slot}`);
 }
 
 /**
@@ -25,8 +26,10 @@ export async function retireOtherDrivers(
   signal?: AbortSignal,
 ): Promise<void> {
   const { runner, stateDir } = dependencies;
-  if (own.daemon !== 'charon') await stopDaemon(charonFolder(stateDir));
-  if (own.daemon !== 'wireguard') await stopDaemon(wireguardFolder(stateDir));
+  for (let slot = 0; slot < GATEWAY_SLOTS; slot += 1) {
+    if (own.daemon !== 'charon') await stopDaemon(charonFolder(stateDir, slot));
+    if (own.daemon !== 'wireguard') await stopDaemon(wireguardFolder(stateDir, slot));
+  }
   const { links } = await observeNetwork(runner, ENGINE_OWNERSHIP, { sysctls: [] }, signal);
   const plan = links
     .filter((link) => !own.links.includes(link.name))

@@ -1,9 +1,9 @@
-import { isIpAddress } from '../../net/cidr.ts';
 import { VXLAN_CABLE } from '../../net/ownership.ts';
 import { EMPTY_STATE, type NetworkState } from '../../net/state.ts';
 import { vtepMac } from '../../net/vtep.ts';
 import { desiredCableRouting } from './cable-routes.ts';
 import type { Cable, DesiredCables } from './driver.ts';
+import { linkAddress } from './link-address.ts';
 
 /** The link that carries tunnel packets, as far as drivers need to know it. */
 export interface Underlay {
@@ -20,18 +20,12 @@ const VTEP_METRIC = 100;
  */
 const ARP_RETRY_MS = 200;
 
-/** The address of a gateway on the VXLAN cable: 241 and the last three octets of its private address. */
-function vtepAddress(privateIp: string): string | undefined {
-  if (!isIpAddress(privateIp) || privateIp.includes(':')) return undefined;
-  return ['241', ...privateIp.split('.').slice(1)].join('.');
-}
-
 /** Why cables cannot be made, by cable name: an address that is no IPv4, or a VTEP address another gateway has. */
 export function vtepProblems(cables: readonly Cable[], localPrivateIp: string): ReadonlyMap<string, string> {
-  const owners = new Map([[vtepAddress(localPrivateIp), `this gateway (${localPrivateIp})`]]);
+  const owners = new Map([[linkAddress(localPrivateIp), `this gateway (${localPrivateIp})`]]);
   const problems = new Map<string, string>();
   for (const cable of cables.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    const vtep = vtepAddress(cable.remotePrivateIp);
+    const vtep = linkAddress(cable.remotePrivateIp);
     const owner = owners.get(vtep);
     if (vtep === undefined) problems.set(cable.name, `private IP ${cable.remotePrivateIp} is not an IPv4 address`);
     else if (owner !== undefined) {
@@ -56,7 +50,7 @@ export function desiredVxlan(
   const { link, vni } = VXLAN_CABLE;
   const problems = vtepProblems(desired.cables, local.privateIp);
   const cables = desired.cables.filter((cable) => !problems.has(cable.name));
-  const vtep = vtepAddress(local.privateIp);
+  const vtep = linkAddress(local.privateIp);
   if (cables.length === 0 || vtep === undefined) return EMPTY_STATE;
   const { privateIp, udpPort, underlay } = local;
   return {
@@ -73,7 +67,7 @@ export function desiredVxlan(
     addresses: [{ link, address: `${vtep}/8` }],
     neighbours: cables.map((cable) => ({ link, mac: '00:00:00:00:00:00', remote: cable.usingIp })),
     ...desiredCableRouting({ ...desired, cables }, (cable) => {
-      const via = vtepAddress(cable.remotePrivateIp);
+      const via = linkAddress(cable.remotePrivateIp);
       return via === undefined ? undefined : { link, via, metric: VTEP_METRIC };
     }),
     sysctls: [

@@ -12,6 +12,7 @@ import {
 import { desiredCableRouting, ipv4Cidrs, selfRoutingProblem } from './cable-routes.ts';
 import type { Cable, DesiredCables, ObservedCable } from './driver.ts';
 import { desiredGuard } from './guard.ts';
+import { hostAddress } from './link-address.ts';
 
 /** Key of `backend_config` that carries a gateway's WireGuard key. */
 export const PUBLIC_KEY = 'publicKey';
@@ -124,18 +125,35 @@ export function observedPeer(cable: Cable, observed: ObservedDevice, now: number
   return { ...common, status: age > SESSION_SECONDS ? 'error' : 'connected', message };
 }
 
-/** The node's network with these WireGuard cables: the link, table 100 and the guard. */
+/** One WireGuard link and who makes it. */
+export interface SlotDevice {
+  readonly slot: number;
+  readonly kind: 'wireguard' | 'tun';
+  readonly mtuBytes: number;
+}
+
+/** The node's network with these WireGuard cables: the links, tables 100 and 101 and the guard. */
 export function desiredWireguardNetwork(
   desired: DesiredCables,
-  device: { readonly kind: 'wireguard' | 'tun'; readonly mtuBytes: number },
+  devices: readonly SlotDevice[],
+  privateIp: string,
 ): NetworkState {
-  const { link } = WIREGUARD_CABLE;
-  const ruleset = desiredGuard(desired.guardedCidrs, [link]);
+  const { links } = WIREGUARD_CABLE;
+  const ruleset = desiredGuard(desired.guardedCidrs, links);
+  const named = devices.flatMap((device) => {
+    const name = links[device.slot];
+    return name === undefined ? [] : [{ ...device, name }];
+  });
+  const linkOf = new Map(named.map(({ slot, name }) => [slot, name]));
   return {
     ...EMPTY_STATE,
-    links: [{ name: link, kind: device.kind, mtuBytes: device.mtuBytes, up: true }],
-    ...desiredCableRouting(desired, () => ({ link })),
-    sysctls: [{ key: `net.ipv4.conf.${link}.rp_filter`, value: '2' }],
+    addresses: named.flatMap(({ name }) => hostAddress(name, privateIp)),
+    links: named.map(({ name, kind, mtuBytes }) => ({ name, kind, mtuBytes, up: true })),
+    ...desiredCableRouting(desired, ({ slot }) => {
+      const link = linkOf.get(slot);
+      return link === undefined ? undefined : { link };
+    }),
+    sysctls: named.map(({ name }) => ({ key: `net.ipv4.conf.${name}.rp_filter`, value: '2' })),
     ...(ruleset === undefined ? {} : { ruleset }),
   };
 }

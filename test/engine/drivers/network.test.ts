@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { desiredIpsecNetwork } from '../../../src/engine/drivers/ipsec-network.ts';
 import { syncNetwork } from '../../../src/engine/drivers/network-sync.ts';
 import { desiredVxlan, vtepProblems } from '../../../src/engine/drivers/vxlan-network.ts';
-import { desiredWireguardNetwork } from '../../../src/engine/drivers/wireguard-device.ts';
+import { desiredWireguardNetwork, type SlotDevice } from '../../../src/engine/drivers/wireguard-device.ts';
 import { createDriver } from '../../../src/engine/drivers/index.ts';
 import type { CableLookup, DesiredCables } from '../../../src/engine/drivers/driver.ts';
 import { describePlan, diffNetwork } from '../../../src/net/diff.ts';
@@ -15,30 +15,33 @@ const UNDERLAY = { link: 'wan', mtuBytes: 1500 };
 const VXLAN_LOCAL = { privateIp: '198.18.0.1', udpPort: 4500, underlay: UNDERLAY };
 const firstHops = new Map([2, 3, 102].map((n) => [`198.18.0.${n}`, { link: 'wan', via: '198.18.0.254' }]));
 
+const wireguard = (kind: 'tun' | 'wireguard'): readonly SlotDevice[] =>
+  [0, 1].map((slot) => ({ slot, kind, mtuBytes: 1420 }));
+
 interface Kind {
   readonly name: string;
   readonly desired: (cables: DesiredCables) => NetworkState;
-  /** The link that is there before: a program or the driver makes it. */
-  readonly made?: readonly [name: string, kind: string];
+  /** Links that are there before: a program or the driver makes them. */
+  readonly made?: { readonly kind: string; readonly links: readonly string[] };
 }
 
 const KINDS: readonly Kind[] = [
   { name: 'vxlan', desired: (cables) => desiredVxlan(cables, VXLAN_LOCAL) },
   {
     name: 'ipsec, userland',
-    made: ['ipsec0', 'tun'],
+    made: { kind: 'tun', links: ['ipsec0'] },
     desired: (cables) => desiredIpsecNetwork(cables, { place: 'userland', link: 'ipsec0', mtuBytes: 1400 }),
   },
   { name: 'ipsec, kernel', desired: (cables) => desiredIpsecNetwork(cables, { place: 'kernel', firstHops }) },
   {
     name: 'wireguard, userland',
-    made: ['submariner', 'tun'],
-    desired: (cables) => desiredWireguardNetwork(cables, { kind: 'tun', mtuBytes: 1420 }),
+    made: { kind: 'tun', links: ['submariner', 'submariner1'] },
+    desired: (cables) => desiredWireguardNetwork(cables, wireguard('tun'), '198.18.0.1'),
   },
   {
     name: 'wireguard, kernel',
-    made: ['submariner', 'wireguard'],
-    desired: (cables) => desiredWireguardNetwork(cables, { kind: 'wireguard', mtuBytes: 1420 }),
+    made: { kind: 'wireguard', links: ['submariner', 'submariner1'] },
+    desired: (cables) => desiredWireguardNetwork(cables, wireguard('wireguard'), '198.18.0.1'),
   },
 ];
 
@@ -55,7 +58,7 @@ function stage(kind: Kind): FakeHost {
   host.addLink('wan', ['198.18.0.1/24']);
   host.addLink('cni0', ['10.130.1.1/24']);
   for (const line of FOREIGN) host.do(`ip ${line}`);
-  if (kind.made !== undefined) host.addLink(kind.made[0], [], kind.made[1], 1500);
+  for (const link of kind.made?.links ?? []) host.addLink(link, [], kind.made?.kind, 1500);
   return host;
 }
 
@@ -211,10 +214,12 @@ describe('plans', () => {
 
   test('guards stand without cables, and nothing stands without guards', () => {
     const guarded = { ...NOTHING, guardedCidrs: ['10.131.0.0/16', 'fd00::/64', 'junk'] };
-    const state = desiredWireguardNetwork(guarded, { kind: 'tun', mtuBytes: 1420 });
+    const state = desiredWireguardNetwork(guarded, wireguard('tun'), '198.18.0.1');
     expect(state.ruleset?.sets[0]?.elements).toEqual(['10.131.0.0/16']);
-    expect(state.ruleset?.chains[0]?.rules[0]).toContain('oifname != { "submariner", "vx-submariner" } drop');
-    expect(desiredWireguardNetwork(NOTHING, { kind: 'tun', mtuBytes: 1420 }).ruleset).toBeUndefined();
+    expect(state.ruleset?.chains[0]?.rules[0]).toContain(
+      'oifname != { "submariner", "submariner1", "vx-submariner" } drop',
+    );
+    expect(desiredWireguardNetwork(NOTHING, wireguard('tun'), '198.18.0.1').ruleset).toBeUndefined();
     expect(desiredVxlan(guarded, VXLAN_LOCAL)).toEqual(EMPTY_STATE);
   });
 
