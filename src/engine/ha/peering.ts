@@ -124,6 +124,7 @@ export class Peering {
   receive(beat: Beat, nowMs: number): Heard {
     const entry = this.#senderOf(beat.body);
     if (entry === undefined) return { changed: false, answer: false };
+    this.#noticePause(nowMs);
     const before = entry.session;
     const { session, verdict } = hear(before, beat, this.#session, nowMs);
     entry.session = session;
@@ -143,12 +144,11 @@ export class Peering {
 
   /** Judges who has been silent too long; true when a report is different now. To be called at `nextMs`. */
   tick(nowMs: number): boolean {
-    const lateMs = this.#plannedMs === undefined ? 0 : nowMs - this.#plannedMs;
+    this.#noticePause(nowMs);
     this.#plannedMs = undefined;
     let changed = false;
     for (const entry of this.#entries.values()) {
       const before = entry.session;
-      if (lateMs > PAUSE_MS) entry.session = excuse(before, lateMs, nowMs);
       entry.session = judge(entry.session, entry.pace, nowMs);
       if (this.#isNews(entry, before, nowMs)) changed = true;
     }
@@ -215,6 +215,14 @@ export class Peering {
     const { clusterId } = entry.peer;
     const stable = isStable(entry.session, nowMs);
     return { cableName, clusterId, state, sinceMs, stable, ...(rttMs === undefined ? {} : { rttMs }), ...claims };
+  }
+
+  /** After a pause it is open whether timers or datagrams come first. */
+  #noticePause(nowMs: number): void {
+    const lateMs = nowMs - (this.#plannedMs ?? nowMs);
+    if (lateMs <= PAUSE_MS) return;
+    this.#plannedMs = nowMs;
+    for (const entry of this.#entries.values()) entry.session = excuse(entry.session, entry.pace, lateMs, nowMs);
   }
 
   #intervalMs({ session, pace }: Entry, nowMs: number): number {

@@ -1,6 +1,5 @@
 import type { KeyObject } from 'node:crypto';
 import type { UdpSocket } from '../../host/udp.ts';
-import { withAbort } from '../../runtime/abort.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
@@ -23,6 +22,8 @@ export interface GatewayPulseOptions {
 export const BEAT_PORT = 4491;
 
 const REOPEN_MS = 5000;
+/** A reason of our own spares a DOMException with its stack. */
+const WOKEN = Symbol('woken');
 
 /**
  * Exchanges beats with other gateways over one socket and tells what is known of each.
@@ -40,7 +41,8 @@ export class GatewayPulse {
   #socket: UdpSocket | undefined;
   #failure: string | undefined;
   #reopenMs = Number.NEGATIVE_INFINITY;
-  #wake: () => void = () => undefined;
+  #resting = false;
+  #rest = new AbortController();
 
   constructor(options: GatewayPulseOptions) {
     this.#options = options;
@@ -83,27 +85,35 @@ export class GatewayPulse {
 
   /** Runs until aborted; never rejects. */
   async run(signal: AbortSignal): Promise<void> {
+    const wake = (): void => this.#wake();
+    signal.addEventListener('abort', wake);
     while (!signal.aborted) {
       await this.#ensureSocket();
       if (signal.aborted) break;
       if (this.#peering.tick(this.#now())) this.#notify();
       for (const peer of this.#peering.due(this.#now())) this.#send(peer);
-      await this.#rest(signal);
+      await this.#sleep();
     }
+    signal.removeEventListener('abort', wake);
     this.#dropSocket();
+  }
+
+  /** One controller serves many naps: making, and aborting, one each time costs more than a beat. */
+  async #sleep(): Promise<void> {
+    const { clock } = this.#options;
+    if (this.#rest.signal.aborted) this.#rest = new AbortController();
+    const nowMs = this.#now();
+    this.#resting = true;
+    await clock.sleep(Math.max(1, this.#peering.nextMs(nowMs) - nowMs), this.#rest.signal);
+    this.#resting = false;
+  }
+
+  #wake(): void {
+    if (this.#resting) this.#rest.abort(WOKEN);
   }
 
   #now(): number {
     return this.#options.clock.monotonic();
-  }
-
-  async #rest(signal: AbortSignal): Promise<void> {
-    const pauseMs = Math.max(1, this.#peering.nextMs(this.#now()) - this.#now());
-    await withAbort(signal, (pause) => {
-      this.#wake = () => pause.abort();
-      return this.#options.clock.sleep(pauseMs, pause.signal);
-    });
-    this.#wake = () => undefined;
   }
 
   async #ensureSocket(): Promise<void> {

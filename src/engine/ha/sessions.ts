@@ -34,6 +34,8 @@ export interface PeerSession {
   readonly provenMs: number;
   /** When the last silence ended. */
   readonly returnedMs: number;
+  /** Until then it may not hear us because we slept. */
+  readonly excusedMs: number;
   /** Share of its beats that get lost, as a moving average. */
   readonly loss: number;
   /** The interval it sends at now. */
@@ -72,6 +74,7 @@ export function newSession(nowMs: number): PeerSession {
     heardMs: NEVER,
     provenMs: NEVER,
     returnedMs: NEVER,
+    excusedMs: NEVER,
     loss: 0,
     everyMs: 0,
     rttMs: undefined,
@@ -97,9 +100,9 @@ export function hear(session: PeerSession, { header, body }: Beat, own: bigint, 
 
 /** We hear the session we know, but it no longer hears us. */
 function deaf(session: PeerSession, counter: number, nowMs: number): PeerSession {
-  const { current, state, provenMs } = session;
+  const { current, state, provenMs, excusedMs } = session;
   const heard = { ...session, current: current && { ...current, counter }, heardMs: nowMs };
-  return state === 'alive' ? { ...heard, state: 'silent', sinceMs: provenMs } : heard;
+  return state === 'alive' && nowMs > excusedMs ? { ...heard, state: 'silent', sinceMs: provenMs } : heard;
 }
 
 function proven(session: PeerSession, { header, body }: Beat, nowMs: number): PeerSession {
@@ -146,10 +149,15 @@ export function judge(session: PeerSession, pace: Pace, nowMs: number): PeerSess
   return { ...session, state: 'silent', sinceMs: session.provenMs };
 }
 
-/** Nobody is blamed for the time we slept ourselves. */
-export function excuse(session: PeerSession, sleptMs: number, nowMs: number): PeerSession {
+/** Nobody is blamed for the time we slept ourselves, nor for having given us up meanwhile. */
+export function excuse(session: PeerSession, pace: Pace, sleptMs: number, nowMs: number): PeerSession {
   const later = (ms: number): number => Math.min(nowMs, ms + sleptMs);
-  return { ...session, heardMs: later(session.heardMs), provenMs: later(session.provenMs) };
+  return {
+    ...session,
+    heardMs: later(session.heardMs),
+    provenMs: later(session.provenMs),
+    excusedMs: nowMs + pace.timeoutMs,
+  };
 }
 
 /** The session of the peer we can say we hear; 0 when we do not. */

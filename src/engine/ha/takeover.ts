@@ -71,6 +71,8 @@ const CONTRADICTED_MS = 1500;
 const RANK_MS = 300;
 /** A gateway of another cluster we have heard for less is no witness: it may not have heard everybody yet. */
 const WITNESS_MS = 3000;
+/** An active gateway without a lease is given so long to write one. */
+const RENEWAL_MS = 3000;
 /** A look that comes later than that after the one before starts the waiting anew. */
 const PAUSE_MS = 2000;
 
@@ -137,7 +139,8 @@ function patienceFor(reason: Reason, input: TakeoverInput, lease: LeaseView): nu
   if (reason === 'move') return 0;
   const turnMs = goFirst(input, lease) * RANK_MS;
   const { others } = reportsOf(peers, self.clusterId);
-  if (reason === 'free' || reason === 'expired') return turnMs;
+  if (reason === 'expired') return turnMs;
+  if (reason === 'free') return turnMs + (peers.some((peer) => isAtWork(peer, self)) ? RENEWAL_MS : 0);
   if (isIsolated(others)) return Number.POSITIVE_INFINITY;
   const doubtful = !isSound(self, nowMs);
   if (reason === 'silent') {
@@ -146,6 +149,11 @@ function patienceFor(reason: Reason, input: TakeoverInput, lease: LeaseView): nu
   }
   const youngest = Math.max(...others.filter(({ state }) => state === 'alive').map(({ sinceMs }) => sinceMs));
   return Math.max(doubtful ? DOUBTFUL_CONFIRM_MS : CONFIRM_MS, youngest + WITNESS_MS - nowMs) + turnMs;
+}
+
+/** Somebody deleted its lease, perhaps; it will write a new one. */
+function isAtWork({ clusterId, state, active, ready }: PeerReport, self: Candidate): boolean {
+  return clusterId === self.clusterId && state === 'alive' && active && ready;
 }
 
 function hearsHolder({ state, hears }: PeerReport, { holder }: LeaseView): boolean {
