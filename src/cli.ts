@@ -62,6 +62,9 @@ function sinkOf(stream: NodeJS.WriteStream): Sink {
     get columns() {
       return stream.isTTY ? stream.columns : undefined;
     },
+    get rows() {
+      return stream.isTTY ? stream.rows : undefined;
+    },
   };
 }
 

@@ -7,7 +7,7 @@ const GROUP = 'Global flags:';
 const CONNECTION_GROUP = 'Connection flags (every command takes them):';
 
 /** Parser of a duration flag such as --timeout. */
-function durationFlag(text: string): number {
+export function durationFlag(text: string): number {
   const ms = parseDuration(text);
   if (ms === undefined) throw new InvalidArgumentError('Give a duration such as 90s, 5m or 1h30m.');
   return ms;

@@ -4,6 +4,8 @@ export interface Sink {
   readonly isTTY: boolean;
   /** Width in characters; undefined when it is not a terminal. */
   readonly columns?: number | undefined;
+  /** Height in lines; undefined when it is not a terminal. */
+  readonly rows?: number | undefined;
 }
 
 /** The three standard streams as far as commands use them. */

@@ -128,6 +128,7 @@ beforeAll(async () => {
     'networks',
     'routeagents',
     'versions',
+    'topology',
     'all',
   ];
   for (const view of views) printed.set(`show ${view}`, await json('show', view, '--context', 'east'));
@@ -144,8 +145,16 @@ describe('the schemas in scripting.md', () => {
     expect(differences(items, schema(`show ${view}`))).toEqual([]);
   });
 
-  test.each(['show all', 'version', 'join', 'deploy-broker'])('%s', (command) => {
+  test.each(['show all', 'show topology', 'version', 'join', 'deploy-broker'])('%s', (command) => {
     expect(differences(printed.get(command), schema(command))).toEqual([]);
+  });
+
+  test('--watch adds the time', async () => {
+    const { east } = clusters();
+    const { stdout } = await new Harness({ east }).run('show', 'brokers', '--watch', '--timeout', '1s', '-o', 'json');
+    const { items, problems, ...rest } = JSON.parse(stdout) as Readonly<Record<string, unknown>>;
+    expect([items, problems]).toEqual([[], []]);
+    expect(differences(rest, schema('Watching'))).toEqual([]);
   });
 
   test('clusters that could not be looked at stand in problems', async () => {

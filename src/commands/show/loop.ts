@@ -19,8 +19,8 @@ export interface LoopResult<T> {
   readonly problems: readonly Problem[];
 }
 
-/** Contexts the flags choose, with remarks told to the operator. */
-async function chosenContexts(run: CommandRun): Promise<readonly string[]> {
+/** Names of the contexts the flags choose; remarks are told to the operator. */
+export async function chooseContexts(run: CommandRun): Promise<readonly string[]> {
   const { connection } = run.flags;
   const access = await run.access();
   // Without contexts there may still be a server: --server, or the only cluster of an in-cluster kubeconfig.
@@ -31,12 +31,13 @@ async function chosenContexts(run: CommandRun): Promise<readonly string[]> {
   return contexts.map(({ name }) => name);
 }
 
-/** Connects to the clusters the flags choose and does `work` in each, all at the same time; failures of one do not stop the others. */
+/** Connects to the clusters the flags choose (or to those chosen before) and does `work` in each, all at the same time; failures of one do not stop the others. */
 export async function overClusters<T>(
   run: CommandRun,
   work: (cluster: ShownCluster) => Promise<T>,
+  chosen?: readonly string[],
 ): Promise<LoopResult<T>> {
-  const names = await chosenContexts(run);
+  const names = chosen ?? (await chooseContexts(run));
   const outcomes = await Promise.all(names.map(async (name) => attempt(run, name, work)));
   return {
     results: outcomes.flatMap((outcome) => ('problem' in outcome ? [] : [outcome])),

@@ -1,7 +1,8 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { addCommand, addGroup, booleanFlag, type Example, GROUPS } from '../command.ts';
-import type { CommandContext } from '../context.ts';
-import { addContextsFlag } from '../globalflags.ts';
+import type { CommandContext, CommandRun } from '../context.ts';
+import { addContextsFlag, durationFlag } from '../globalflags.ts';
+import type { TopologyFormat } from './topology/run.ts';
 
 /** Name, summary and examples of each `show` subcommand; the views themselves are loaded when they run. */
 const SUBCOMMANDS: readonly (readonly [string, string, readonly Example[]])[] = [
@@ -22,8 +23,37 @@ function example(name: string, rest: string): Example {
   };
 }
 
-interface ConnectionOptions {
+interface WatchOptions {
+  readonly watch: boolean;
+  /** Milliseconds. */
+  readonly interval: number;
+}
+
+interface ConnectionOptions extends WatchOptions {
   readonly wait: boolean;
+}
+
+/** Looks much closer together than gateways report would only be a burden. */
+const LEAST_INTERVAL_MS = 200;
+
+function intervalFlag(text: string): number {
+  const ms = durationFlag(text);
+  if (ms >= LEAST_INTERVAL_MS) return ms;
+  throw new InvalidArgumentError(`Give at least ${LEAST_INTERVAL_MS}ms.`);
+}
+
+function addWatchFlags(command: Command): Command {
+  booleanFlag(command, 'watch', 'go on showing: in place on a terminal, else a line for each change', false);
+  return command.addOption(
+    new Option('--interval <duration>', 'time between two looks of --watch')
+      .argParser(intervalFlag)
+      .default(2000, '2s'),
+  );
+}
+
+async function showOrWatch(run: CommandRun, name: string, options: WatchOptions): Promise<void> {
+  if (options.watch) await (await import('./watch.ts')).watchShow(run, name, options.interval);
+  else await (await import('./run.ts')).show(run, name);
 }
 
 /** `subctl show …`. */
@@ -39,15 +69,39 @@ export function registerShow(program: Command, context: CommandContext): void {
     ],
   });
   addConnections(group, context);
+  addTopology(group, context);
   for (const [name, summary, examples] of SUBCOMMANDS) {
-    addCommand(group, context, {
+    addCommand<WatchOptions>(group, context, {
       name,
       summary,
       examples,
-      flags: addContextsFlag,
-      run: async (run) => (await import('./run.ts')).show(run, name),
+      flags: (command) => void addWatchFlags(addContextsFlag(command)),
+      run: async (run, _args, options) => showOrWatch(run, name, options),
     });
   }
+}
+
+/** The forms are those of `topology/run.ts`, which is loaded only when it runs. */
+function addTopology(group: Command, context: CommandContext): void {
+  addCommand<{ readonly output: TopologyFormat }>(group, context, {
+    name: 'topology',
+    summary: 'clusters, gateways and cables as a picture',
+    description:
+      'Draws the clusters of the set, their gateways and the cables between them, coloured by health. A cable is as healthy as the worse of what its two ends say.',
+    examples: [
+      { what: 'On the terminal', command: 'subctl show topology' },
+      { what: 'As a picture', command: 'subctl show topology -o svg > clusterset.svg' },
+      { what: 'For Graphviz', command: 'subctl show topology -o dot | dot -Tpng > clusterset.png' },
+    ],
+    flags: (command) => {
+      addContextsFlag(command).addOption(
+        new Option('-o, --output <format>', 'form of the result')
+          .choices(['text', 'dot', 'svg', 'json', 'yaml', 'name'])
+          .default('text'),
+      );
+    },
+    run: async (run, _args, options) => (await import('./topology/run.ts')).showTopology(run, options.output),
+  });
 }
 
 function addConnections(group: Command, context: CommandContext): void {
@@ -59,15 +113,16 @@ function addConnections(group: Command, context: CommandContext): void {
       'other one and probes come back, and fails when that takes longer than --timeout.',
     examples: [
       { what: 'With messages and round-trip times', command: 'subctl show connections -o wide' },
+      { what: 'Stay and see round-trip times change', command: 'subctl show connections --watch' },
       { what: 'In a script, before tests', command: 'subctl show connections --wait --timeout 2m' },
     ],
     flags: (command) => {
-      addContextsFlag(command);
+      addWatchFlags(addContextsFlag(command));
       booleanFlag(command, 'wait', 'wait until all expected connections work', false);
     },
     run: async (run, _args, options) => {
       if (options.wait) await (await import('./wait.ts')).waitForConnections(run);
-      await (await import('./run.ts')).show(run, 'connections');
+      await showOrWatch(run, 'connections', options);
     },
   });
 }

@@ -1,43 +1,23 @@
 import { ExpectedError } from '../../runtime/errors.ts';
 import type { CommandRun } from '../context.ts';
 import { renderStructured } from '../output.ts';
-import { brokersView } from './brokers.ts';
-import { clustersView } from './clusters.ts';
-import { connectionsView } from './connections.ts';
-import { endpointsView } from './endpoints.ts';
-import { gatewaysView } from './gateways.ts';
-import { type LoopResult, overClusters, type Problem } from './loop.ts';
-import { networksView } from './networks.ts';
-import { routeAgentsView } from './routeagents.ts';
-import { versionsView } from './versions.ts';
-import type { Shown, ShownCluster, View } from './view.ts';
-
-/** All views, in the order of `show all`. */
-const VIEWS: readonly View[] = [
-  brokersView,
-  clustersView,
-  connectionsView,
-  endpointsView,
-  gatewaysView,
-  networksView,
-  routeAgentsView,
-  versionsView,
-];
-
-interface Section {
-  readonly view: View;
-  readonly shown: Shown;
-}
+import { overClusters, type Problem } from './loop.ts';
+import { namesIn, notJoined, readSections, sectionText, structured, viewsNamed } from './sections.ts';
+import type { Section, Sections } from './sections.ts';
+import type { ShownCluster, View } from './view.ts';
 
 /** Shows one view, or with `all` every view, of the chosen clusters. */
 export async function show(run: CommandRun, name: string): Promise<void> {
-  const views = VIEWS.filter((view) => name === 'all' || view.name === name);
+  const views = viewsNamed(name);
   const loop = await overClusters(run, async (cluster) => readSections(cluster, views));
   if (run.flags.output === 'json' || run.flags.output === 'yaml') {
     run.print(await renderStructured(structured(name, loop), run.flags.output));
   } else if (run.flags.output === 'name') {
-    const names = loop.results.flatMap(({ value }) => value.flatMap(({ shown }) => shown.names));
-    run.print(names.map((line) => `${line}\n`).join(''));
+    run.print(
+      namesIn(loop)
+        .map((line) => `${line}\n`)
+        .join(''),
+    );
   } else {
     for (const result of loop.results) printCluster(run, result.cluster, views, result.value);
   }
@@ -45,43 +25,21 @@ export async function show(run: CommandRun, name: string): Promise<void> {
   failIfNeeded(name, loop);
 }
 
-async function readSections(cluster: ShownCluster, views: readonly View[]): Promise<readonly Section[]> {
-  const applicable = views.filter((view) => !view.joinedOnly || cluster.submariner !== undefined);
-  return Promise.all(applicable.map(async (view) => ({ view, shown: await view.read(cluster) })));
-}
-
-/** `{items, problems}` of one view, or an object of such item lists by view for `all`. */
-function structured(name: string, { results, problems }: LoopResult<readonly Section[]>): object {
-  const itemsOf = (view: View): readonly object[] =>
-    results.flatMap(({ value }) =>
-      value.filter((section) => section.view === view).flatMap(({ shown }) => shown.items),
-    );
-  if (name !== 'all') return { items: VIEWS.filter((view) => view.name === name).flatMap(itemsOf), problems };
-  return { ...Object.fromEntries(VIEWS.map((view) => [view.name, itemsOf(view)])), problems };
-}
-
-function warnAboutNotJoined(run: CommandRun, cluster: string, views: readonly View[]): void {
-  if (!views.some(({ joinedOnly }) => joinedOnly)) return;
-  run.reporter.warn(
-    `cluster ${cluster} has not joined: there is no Submariner object in namespace submariner-operator`,
-  );
-}
-
 function printCluster(
   run: CommandRun,
-  { cluster, submariner }: ShownCluster,
+  cluster: ShownCluster,
   views: readonly View[],
   sections: readonly Section[],
 ): void {
   const wide = run.flags.output === 'wide';
-  run.print(`Cluster "${cluster}"\n`);
-  if (submariner === undefined) warnAboutNotJoined(run, cluster, views);
-  for (const { view, shown } of sections) {
+  run.print(`Cluster "${cluster.cluster}"\n`);
+  const remark = notJoined(cluster, views);
+  if (remark !== undefined) run.reporter.warn(remark);
+  for (const section of sections) {
+    const { view, shown } = section;
     if (views.length > 1) run.print(`${view.name.toUpperCase()}\n`);
-    const table = shown.items.length === 0 ? '' : shown.table(wide);
-    if (table === '') run.reporter.warn(`${view.empty} in cluster ${cluster}`);
-    run.print(table);
-    if (!wide) run.print(shown.notes.map((note) => `  ${note}\n`).join(''));
+    if (shown.items.length === 0) run.reporter.warn(`${view.empty} in cluster ${cluster.cluster}`);
+    run.print(sectionText(section, wide));
     if (views.length > 1) run.print('\n');
   }
   if (views.length === 1) run.print('\n');
@@ -92,7 +50,7 @@ export function reportProblems(run: CommandRun, problems: readonly Problem[]): v
   for (const { context, message } of problems) run.reporter.fail(`context ${context}: ${message}`);
 }
 
-function failIfNeeded(name: string, { results, problems }: LoopResult<readonly Section[]>): void {
+function failIfNeeded(name: string, { results, problems }: Sections): void {
   if (problems.length > 0) {
     throw new ExpectedError(
       `${problems.length} of ${results.length + problems.length} clusters could not be looked at`,
