@@ -65,6 +65,17 @@ function isSound(gateways: readonly ClusterGateway[], active: EndpointSpec): boo
   return names.size === gateways.length && slots.size === gateways.length && names.has(active.cable_name);
 }
 
+/**
+ * Whether an Endpoint takes the place of another one of its cluster. Terms count first: creation times are in seconds,
+ * and a hand-over takes less. Equal times are told apart by name, so that everybody decides alike.
+ */
+export function supersedes(next: Endpoint, known: Endpoint): boolean {
+  const [a, b] = [parseGateways(next)?.term, parseGateways(known)?.term];
+  if (a !== undefined && b !== undefined && a !== b) return a > b;
+  const stamp = ({ metadata }: Endpoint): string => `${metadata.creationTimestamp ?? ''} ${metadata.name ?? ''}`;
+  return stamp(next) > stamp(known);
+}
+
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -4,6 +4,7 @@ import type { CommandContext } from './context.ts';
 import { addGlobalFlags } from './globalflags.ts';
 import { registerCompletion } from './completion/register.ts';
 import { registerDeployBroker } from './deploybroker/register.ts';
+import { registerGateway } from './gateway/register.ts';
 import { registerJoin } from './join/register.ts';
 import { registerOptions } from './options.ts';
 import { registerRecoverBrokerInfo } from './recoverbrokerinfo/register.ts';
@@ -46,6 +47,7 @@ export function buildProgram(context: CommandContext): Command {
   program.addHelpText('after', '\nsubctl COMMAND --help tells more; subctl options lists the connection flags.');
   registerDeployBroker(program, context);
   registerJoin(program, context);
+  registerGateway(program, context);
   registerRecoverBrokerInfo(program, context);
   registerShow(program, context);
   registerSandbox(program, context);

@@ -1,16 +1,22 @@
+import { parseGateways, supersedes, type ClusterGateways } from '../api/gateways.ts';
 import { CLUSTER_ID_LABEL, TUNNEL_PORT } from '../api/names.ts';
-import type { EndpointSpec } from '../api/types.ts';
+import type { Endpoint, EndpointSpec } from '../api/types.ts';
 import { parseEndpoint } from '../api/validate.ts';
 import type { KubeObject } from '../kube/client.ts';
 import { ipFamily } from '../net/cidr.ts';
-import type { Cable, DesiredCables } from './drivers/driver.ts';
-import type { Decision, Peer } from './natdiscovery/discovery.ts';
+import type { Peer } from './natdiscovery/discovery.ts';
 import { parsePort } from './nodeconfig.ts';
 import { CidrIndex, prefixLengths } from './overlap.ts';
 
-/** A remote Endpoint that gets a cable. */
+/** A gateway of another cluster. */
 export interface Remote {
   readonly spec: EndpointSpec;
+  /** It is the one of the cluster's Endpoint, not one that only stands by. */
+  readonly current: boolean;
+  /** Tunnel instance of its peers that holds the cables to it. */
+  readonly slot: number;
+  /** Its cluster announces its gateways: they speak with ours, standing by or not. */
+  readonly announced: boolean;
   readonly peer: Peer;
   readonly udpPort: number;
 }
@@ -23,6 +29,7 @@ interface Problem {
 
 /** The remote Endpoints, judged. */
 export interface Remotes {
+  /** All gateways of the clusters whose Endpoint is sound, cluster by cluster. */
   readonly accepted: readonly Remote[];
   readonly problems: readonly Problem[];
   /** CIDRs of all remote clusters that encrypted drivers must not let out in clear. */
@@ -30,7 +37,9 @@ export interface Remotes {
 }
 
 interface Candidate {
+  readonly endpoint: Endpoint;
   readonly spec: EndpointSpec;
+  readonly announced: ClusterGateways | undefined;
   readonly createdAt: string;
   readonly name: string;
 }
@@ -55,10 +64,10 @@ export function judgeRemotes(endpoints: readonly KubeObject[], local: EndpointSp
   const guardedCidrs = guarded(newest, held);
   const accepted: Remote[] = [];
   const names = new Map<string, string>();
-  for (const { spec } of newest) {
+  for (const { spec, announced } of newest) {
     const message = refusal(spec, local, held) ?? nameClash(spec, names);
     if (message === undefined) {
-      accepted.push(remoteOf(spec));
+      accepted.push(...remotesOf(spec, announced));
       names.set(spec.cable_name, spec.cluster_id);
       for (const cidr of spec.subnets) held.add(cidr, `cluster ${spec.cluster_id}`);
     } else problems.push({ spec, message });
@@ -70,7 +79,14 @@ function readCandidate(object: KubeObject): Candidate | Problem {
   const parsed = parseEndpoint(object);
   if (parsed.problem !== undefined) return { spec: outline(object), message: parsed.problem };
   const { spec, metadata } = parsed.endpoint;
-  return { spec, createdAt: metadata.creationTimestamp ?? '', name: metadata.name ?? '' };
+  const announced = parseGateways(parsed.endpoint);
+  return {
+    endpoint: parsed.endpoint,
+    spec,
+    announced,
+    createdAt: metadata.creationTimestamp ?? '',
+    name: metadata.name ?? '',
+  };
 }
 
 /** What can be shown of an Endpoint that does not parse, in the shape the Gateway's schema asks for. */
@@ -95,13 +111,20 @@ function compareTexts(a: string, b: string): number {
   return a < b ? -1 : 1;
 }
 
-/** RFC 3339 times of an API server sort as text. Oldest cluster first, so that who came first keeps its CIDRs. */
+/** RFC 3339 times of an API server sort as text. */
+function byAge(a: Candidate, b: Candidate): number {
+  return compareTexts(a.createdAt, b.createdAt) || compareTexts(a.name, b.name);
+}
+
+/** Oldest cluster first, so that who came first keeps its CIDRs. */
 function newestOfEachCluster(candidates: readonly Candidate[]): readonly Candidate[] {
-  const order = (a: Candidate, b: Candidate): number =>
-    compareTexts(a.createdAt, b.createdAt) || compareTexts(a.name, b.name);
   const newest = new Map<string, Candidate>();
-  for (const candidate of candidates.toSorted(order)) newest.set(candidate.spec.cluster_id, candidate);
-  return [...newest.values()].sort(order);
+  for (const candidate of candidates.toSorted(byAge)) {
+    const known = newest.get(candidate.spec.cluster_id);
+    if (known === undefined || supersedes(candidate.endpoint, known.endpoint))
+      newest.set(candidate.spec.cluster_id, candidate);
+  }
+  return [...newest.values()].sort(byAge);
 }
 
 /** What no remote cluster may claim. */
@@ -136,10 +159,22 @@ function nameClash({ cable_name }: EndpointSpec, names: ReadonlyMap<string, stri
   return other === undefined ? undefined : `has the cable name of cluster ${other}`;
 }
 
-function remoteOf(spec: EndpointSpec): Remote {
+function remotesOf(spec: EndpointSpec, announced: ClusterGateways | undefined): readonly Remote[] {
+  if (announced === undefined) return [remoteOf(spec, { current: true, slot: 0, announced: false })];
+  return announced.gateways.map((gateway) =>
+    remoteOf(gateway.spec, {
+      current: gateway.spec.cable_name === spec.cable_name,
+      slot: gateway.slot,
+      announced: true,
+    }),
+  );
+}
+
+function remoteOf(spec: EndpointSpec, role: Pick<Remote, 'current' | 'slot' | 'announced'>): Remote {
   const config = spec.backend_config ?? {};
   return {
     spec,
+    ...role,
     udpPort: parsePort(config['udp-port'] ?? '') ?? TUNNEL_PORT,
     peer: {
       cableName: spec.cable_name,
@@ -157,41 +192,4 @@ function remoteOf(spec: EndpointSpec): Remote {
 function guarded(newest: readonly Candidate[], heldLocally: CidrIndex): readonly string[] {
   const all = new Set(newest.flatMap(({ spec }) => spec.subnets));
   return [...all].filter((cidr) => heldLocally.find(cidr) === undefined).sort();
-}
-
-/** What the driver of the active gateway has to make true, given how each remote gateway is reached. */
-export function desiredCables(
-  remotes: Remotes,
-  local: EndpointSpec,
-  context: {
-    readonly decision: (cableName: string) => Decision | undefined;
-    readonly udpPort: number;
-    readonly cniAddress: string | undefined;
-  },
-): DesiredCables {
-  const cables = remotes.accepted.flatMap((remote): readonly Cable[] => {
-    const decision = context.decision(remote.spec.cable_name);
-    if (decision === undefined || decision.usingIp === '') return [];
-    return [
-      {
-        name: remote.spec.cable_name,
-        remoteClusterId: remote.spec.cluster_id,
-        localClusterId: local.cluster_id,
-        localPrivateIp: local.private_ip,
-        remotePrivateIp: remote.spec.private_ip,
-        usingIp: decision.usingIp,
-        usingNat: decision.usingNat,
-        localUdpPort: context.udpPort,
-        remoteUdpPort: remote.udpPort,
-        localSubnets: local.subnets,
-        remoteSubnets: remote.spec.subnets,
-        localConfig: local.backend_config ?? {},
-        remoteConfig: remote.spec.backend_config ?? {},
-        slot: 0,
-        carries: true,
-        probeIp: remote.spec.healthCheckIP,
-      },
-    ];
-  });
-  return { cables, guardedCidrs: remotes.guardedCidrs, cniAddress: context.cniAddress, lookup: 'all' };
 }

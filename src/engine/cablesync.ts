@@ -1,13 +1,10 @@
 import { describeFailure } from '../host/command.ts';
-import type { Endpoint } from '../api/types.ts';
-import type { KubeObject } from '../kube/client.ts';
-import { desiredCables, judgeRemotes } from './cables.ts';
+import { judgeRemotes, type Remote } from './cables.ts';
+import { desiredCables, wantsCable, type CableContext } from './desiredcables.ts';
 import type { DesiredCables } from './drivers/driver.ts';
 import type { EngineDependencies, EngineState } from './context.ts';
 import type { LocalGateway } from './local.ts';
 import type { Decision } from './natdiscovery/discovery.ts';
-
-const NOTHING: DesiredCables = { cables: [], guardedCidrs: [], cniAddress: undefined, lookup: 'all' };
 
 /** Makes the cables of this gateway what they ought to be now; rejects when the driver could not do all of it. */
 export async function syncCables(
@@ -15,55 +12,56 @@ export async function syncCables(
   state: EngineState,
   signal: AbortSignal,
 ): Promise<void> {
+  const { stores, elector } = dependencies;
   const { current } = state.local;
-  if (current === undefined || !dependencies.stores.endpoints.synced) return;
-  state.remotes = judgeRemotes(dependencies.stores.endpoints.list(), current.spec);
+  if (current === undefined || !stores.endpoints.synced) return;
+  const endpoints = stores.endpoints.list();
+  state.remotes = judgeRemotes(endpoints, current.spec);
+  const gateways = stores.gateways.synced ? stores.gateways.list() : undefined;
+  state.availability.update({ local: current, endpoints, gateways, remotes: state.remotes });
   if (!current.ready || current.driver === undefined) return;
-  if (dependencies.elector.leader) await syncActive(dependencies, state, current, signal);
-  else await syncPassive(dependencies, state, current, signal);
+  const context = contextOf(state, current, elector.leader);
+  const wanted = state.remotes.accepted.filter((remote) => wantsCable(remote, current.spec, context));
+  state.nat.setPeers(
+    wanted.map(({ peer }) => peer),
+    ({ cableName }) => dependencies.memory.get(cableName),
+  );
+  const desired = desiredCables(state.remotes, current.spec, context);
+  // A gateway that does not lead and has no cables on standby keeps what it has until another one carries the traffic.
+  const { activeElsewhere, lookup } = state.availability;
+  const idle = !elector.leader && desired.cables.length === 0;
+  if (idle && (activeElsewhere === undefined || lookup === 'all')) state.cableFailure = undefined;
+  else await runDriver(state, () => current.driver?.sync(desired, signal));
+  watch(dependencies, state, { current, wanted, desired });
 }
 
-async function syncActive(
-  { memory, config }: EngineDependencies,
-  state: EngineState,
-  current: LocalGateway,
-  signal: AbortSignal,
-): Promise<void> {
-  const { remotes, nat, health } = state;
-  nat.setPeers(
-    remotes.accepted.map(({ peer }) => peer),
-    ({ cableName }) => memory.get(cableName),
-  );
-  const desired = desiredCables(remotes, current.spec, {
+function contextOf({ nat, availability }: EngineState, current: LocalGateway, leader: boolean): CableContext {
+  return {
     decision: (name) => nat.decision(name),
     udpPort: current.node.udpPort,
     cniAddress: current.cniAddress,
-  });
-  const programmed = new Set(desired.cables.map(({ name }) => name));
-  const targets = remotes.accepted.flatMap(({ spec: { cable_name: cableName, healthCheckIP: address } }) =>
-    address !== undefined && address !== '' && programmed.has(cableName) ? [{ cableName, address }] : [],
-  );
-  await runDriver(state, () => current.driver?.sync(desired, signal));
-  health.setTargets(config.healthCheck.enabled ? targets : [], current.cniAddress);
-  const decided = desired.cables.map(({ name }) => [name, nat.decision(name)] as const);
-  memory.save(new Map(decided.filter((pair): pair is [string, Decision] => pair[1] !== undefined)));
+    leader,
+    slot: availability.slot,
+    chosen: (clusterId) => availability.uses.get(clusterId),
+    lookup: availability.lookup,
+  };
 }
 
-/** A passive gateway keeps what it has until another one is known to carry the traffic. */
-async function syncPassive(
-  { stores, config }: EngineDependencies,
-  state: EngineState,
-  current: LocalGateway,
-  signal: AbortSignal,
-): Promise<void> {
-  state.nat.setPeers([], () => undefined);
-  state.health.setTargets([], undefined);
-  const endpoints = stores.endpoints.list() as readonly (KubeObject & Partial<Endpoint>)[];
-  const another = endpoints.some(
-    ({ spec }) => spec?.cluster_id === config.clusterId && spec.hostname !== config.nodeName,
+/** Probes what carries packets, and remembers how peers are reached. */
+function watch(
+  { config, memory, elector }: EngineDependencies,
+  { health, nat }: EngineState,
+  seen: { readonly current: LocalGateway; readonly wanted: readonly Remote[]; readonly desired: DesiredCables },
+): void {
+  const { current, wanted, desired } = seen;
+  const carrying = new Set(desired.cables.flatMap(({ name, carries }) => (carries ? [name] : [])));
+  const targets = wanted.flatMap(({ spec: { cable_name: cableName, healthCheckIP: address } }) =>
+    address !== undefined && address !== '' && carrying.has(cableName) ? [{ cableName, address }] : [],
   );
-  if (another) await runDriver(state, () => current.driver?.sync(NOTHING, signal));
-  else state.cableFailure = undefined;
+  health.setTargets(config.healthCheck.enabled && elector.leader ? targets : [], current.cniAddress);
+  const decided = desired.cables.map(({ name }) => [name, nat.decision(name)] as const);
+  if (decided.length > 0)
+    memory.save(new Map(decided.filter((pair): pair is [string, Decision] => pair[1] !== undefined)));
 }
 
 async function runDriver(state: EngineState, run: () => Promise<void> | undefined): Promise<void> {

@@ -2,16 +2,19 @@ import type { Gateway } from '../api/types.ts';
 import type { PingWatcher } from '../host/ping.ts';
 import type { UdpSocket } from '../host/udp.ts';
 import type { KubeClient, KubeObject } from '../kube/client.ts';
+import type { EventRecorder } from '../kube/events.ts';
 import type { LeaseElector } from '../kube/lease.ts';
 import type { Mirror } from '../kube/mirror.ts';
-import type { Node } from '../kube/objects.ts';
+import type { Lease, Node } from '../kube/objects.ts';
 import type { Store } from '../kube/store.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { ReconcileLoop } from '../runtime/loop.ts';
+import type { Availability } from './availability.ts';
 import type { Remotes } from './cables.ts';
 import type { EngineConfig } from './config.ts';
 import type { CableDriver } from './drivers/driver.ts';
+import type { GatewayPulse } from './ha/pulse.ts';
 import type { HealthCheck } from './healthcheck.ts';
 import type { LocalObserver, NodeFacts } from './local.ts';
 import type { DecisionMemory } from './natdiscovery/memory.ts';
@@ -50,6 +53,11 @@ export interface EngineDependencies {
   readonly ping: PingWatcher;
   readonly openSocket: (port: number) => Promise<UdpSocket>;
   readonly randomNumber: () => bigint;
+  readonly randomBytes: (count: number) => Buffer;
+  /** Tells of changes of the active gateway. */
+  readonly events: EventRecorder;
+  /** Calls the given function while another gateway holds the lease, to learn whether to take it. */
+  readonly onTakeover: (mayTakeOver: (lease: Lease) => boolean) => void;
   readonly memory: DecisionMemory;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -61,10 +69,14 @@ export interface EngineState {
   readonly local: LocalObserver;
   readonly nat: NatDiscovery;
   readonly health: HealthCheck;
+  readonly pulse: GatewayPulse;
+  readonly availability: Availability;
   /** Monotonic milliseconds. */
   readonly startedMs: number;
   /** Why the node could not be looked at; written by the loop of the local gateway. */
   localFailure: string | undefined;
+  /** What was announced of the other gateways of this cluster, as text; written when they change. */
+  gatewaysSeen: string;
   /** Written by the cables loop. */
   remotes: Remotes;
   cableFailure: string | undefined;

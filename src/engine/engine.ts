@@ -1,18 +1,23 @@
-import type { Endpoint } from '../api/types.ts';
+import { parseAvailability } from '../api/availability.ts';
+import type { Endpoint, Gateway } from '../api/types.ts';
 import type { KubeObject } from '../kube/client.ts';
 import type { LeaseElector } from '../kube/lease.ts';
 import { messageOf } from '../runtime/errors.ts';
 import { ReconcileLoop } from '../runtime/loop.ts';
+import { Availability } from './availability.ts';
 import type { Remotes } from './cables.ts';
 import { syncCables } from './cablesync.ts';
 import type { EngineDependencies, EngineState } from './context.ts';
+import { handOver } from './departure.ts';
 import { GatewayReporter, StaleGateways } from './gatewaystatus.ts';
+import { GatewayPulse } from './ha/pulse.ts';
 import { HealthCheck } from './healthcheck.ts';
 import { localCluster, localEndpoint } from './localendpoint.ts';
 import { LocalObserver } from './local.ts';
 import { NatDiscovery } from './natdiscovery/service.ts';
 import { labelPod, publishLocal } from './publish.ts';
 import { reportStatus } from './statusreport.ts';
+import { Transitions } from './transitions.ts';
 
 const RETRY = { initialMs: 500, maxMs: 10_000 } as const;
 const NO_REMOTES: Remotes = { accepted: [], problems: [], guardedCidrs: [] };
@@ -20,13 +25,15 @@ const NO_REMOTES: Remotes = { accepted: [], problems: [], guardedCidrs: [] };
 type Loops = Readonly<Record<'local' | 'cables' | 'publish' | 'status', ReconcileLoop>>;
 
 /**
- * Runs a gateway until aborted. Stopping gives the lease back and leaves tunnels, routes and guards as they are; the
- * data plane also stays while an API server or the broker is away.
+ * Runs a gateway until told to stop. Stopping hands over to a standby, gives the lease back and leaves tunnels, routes
+ * and guards as they are; the data plane also stays while an API server or the broker is away.
  *
- * INVARIANTS: nothing is written to the kernel before the caches are filled and the driver has started; only the leader
- * programs cables, only one that is sure to be it publishes and mirrors; a node whose driver does not start takes no part in the election.
+ * INVARIANTS: nothing is written to the kernel before the caches are filled and the driver has started; only a gateway
+ * that is sure to lead publishes and mirrors; a node whose driver does not start takes no part in the election.
  */
-export async function runEngine(dependencies: EngineDependencies, signal: AbortSignal): Promise<void> {
+export async function runEngine(dependencies: EngineDependencies, stop: AbortSignal): Promise<void> {
+  const work = new AbortController();
+  const { signal } = work;
   const { stores, elector, mirror, clock, config, logger, client } = dependencies;
   const state = createState(dependencies, () => loops);
   const reporter = new GatewayReporter({ client, clock });
@@ -37,18 +44,33 @@ export async function runEngine(dependencies: EngineDependencies, signal: AbortS
     if (state.local.current?.ready !== true) loops.local.trigger();
   });
   stores.nodes.onChange(() => loops.local.trigger());
+  stores.gateways.onChange(() => {
+    if (elector.leader && gatewaysChanged(state, stores.gateways.list())) triggerAll(loops, ['cables']);
+  });
   mirror.onChange(() => loops.status.trigger());
-  elector.onChange(() => triggerAll(loops, ['cables', 'publish', 'status']));
+  elector.onChange(() => {
+    triggerAll(loops, ['cables', 'status']);
+    // Traffic that comes once the Endpoint is out is to find this gateway prepared, unless nobody else carries it.
+    if (!state.availability.planned) loops.publish.trigger();
+  });
+  dependencies.onTakeover((lease) => state.availability.mayTakeOver(lease));
+  state.availability.onChange(() => triggerAll(loops, ['cables', 'status']));
   state.nat.onChange(() => triggerAll(loops, ['cables', 'status']));
   state.health.onChange(() => {
     for (const cableName of state.health.dead()) state.nat.doubt(cableName);
     loops.status.trigger();
   });
+  const stopping = aborted(stop)
+    .then(async () => handOver(dependencies, state))
+    .finally(() => work.abort(stop.reason));
   await Promise.all([
+    stopping,
     ...Object.values(stores).map((store) => store.run(signal)),
     ...Object.values(loops).map((loop) => loop.run(signal)),
     state.nat.run(signal),
     state.health.run(signal),
+    state.pulse.run(signal),
+    state.availability.run(signal),
     reporter.beat(() => loops.status.trigger(), signal),
     dependencies.watchKernel(() => triggerAll(loops, ['local', 'cables'])),
     campaign(dependencies, state, signal),
@@ -65,13 +87,36 @@ export async function runEngine(dependencies: EngineDependencies, signal: AbortS
   }
 }
 
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve());
+  });
+}
+
+/** Whether another gateway came, went or changed in what is announced of it; each writes its object every few seconds. */
+function gatewaysChanged(state: EngineState, gateways: readonly Gateway[]): boolean {
+  const seen = JSON.stringify(
+    gateways.map((gateway) => [gateway.status.localEndpoint, parseAvailability(gateway)?.slots]),
+  );
+  const changed = seen !== state.gatewaysSeen;
+  state.gatewaysSeen = seen;
+  return changed;
+}
+
 function triggerAll(loops: Loops, names: readonly (keyof Loops)[]): void {
   for (const name of names) loops[name].trigger();
 }
 
 function createState(dependencies: EngineDependencies, loops: () => Loops): EngineState {
-  const { config, facts, publicIp, createDriver, logger, clock, openSocket, randomNumber, ping } = dependencies;
+  const { config, facts, publicIp, createDriver, logger, clock, openSocket, randomNumber, ping, elector } =
+    dependencies;
+  const { randomBytes } = dependencies;
+  const pulse = new GatewayPulse({ open: openSocket, psk: config.psk, randomBytes, clock, logger });
   return {
+    pulse,
+    availability: new Availability({ config, elector, pulse, clock, logger }),
+    gatewaysSeen: '',
     local: new LocalObserver({
       config,
       facts,
@@ -104,6 +149,7 @@ function createLoops(
 ): Loops {
   const { logger, clock } = dependencies;
   const stale = new StaleGateways();
+  const transitions = new Transitions();
   const loop = (
     name: string,
     resyncMs: number,
@@ -116,10 +162,12 @@ function createLoops(
       try {
         await syncCables(dependencies, state, signal);
       } finally {
-        loops().status.trigger();
+        triggerAll(loops(), ['publish', 'status']);
       }
     }),
-    publish: loop('publish', 60_000, (signal) => publish(dependencies, state, signal)),
+    publish: loop('publish', 60_000, (signal) =>
+      publish(dependencies, state, signal).then(() => transitions.tell(dependencies, state, signal)),
+    ),
     status: loop('gateway status', 10_000, (signal) => reportStatus(dependencies, state, { reporter, stale }, signal), {
       initialMs: 500,
       maxMs: 5000,
@@ -165,7 +213,7 @@ async function publish(dependencies: EngineDependencies, state: EngineState, sig
         client,
         logger,
         cluster: localCluster(config),
-        endpoint: localEndpoint(current.spec, config.namespace),
+        endpoint: localEndpoint(current.spec, config.namespace, state.availability.announced),
         known: stores.endpoints.list() as readonly (KubeObject & Endpoint)[],
         mayWrite: () => elector.confirmed,
       },

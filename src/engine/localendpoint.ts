@@ -1,3 +1,4 @@
+import { GATEWAYS_ANNOTATION, renderGateways, type ClusterGateways } from '../api/gateways.ts';
 import { cableName, endpointName, validName } from '../api/names.ts';
 import type { Cluster, Endpoint, EndpointSpec } from '../api/types.ts';
 import { cidrContains } from '../net/cidr.ts';
@@ -89,12 +90,16 @@ export function localEndpointSpec(facts: LocalFacts): EndpointSpec {
   };
 }
 
-/** The local Endpoint object. */
-export function localEndpoint(spec: EndpointSpec, namespace: string): Endpoint {
+/** The local Endpoint object, with what the cluster's gateways are for peers that want to know. */
+export function localEndpoint(spec: EndpointSpec, namespace: string, gateways?: ClusterGateways): Endpoint {
   return {
     apiVersion: 'submariner.io/v1',
     kind: 'Endpoint',
-    metadata: { name: endpointName(spec.cluster_id, spec.cable_name), namespace },
+    metadata: {
+      name: endpointName(spec.cluster_id, spec.cable_name),
+      namespace,
+      ...(gateways === undefined ? {} : { annotations: { [GATEWAYS_ANNOTATION]: renderGateways(gateways) } }),
+    },
     spec,
   };
 }

@@ -10,6 +10,7 @@ import { createPingWatcher } from '../host/ping.ts';
 import { openUdpSocket, sourceAddressFor } from '../host/udp.ts';
 import { createBrokerClient, DAEMON_TIMES } from '../kube/brokerclient.ts';
 import type { KubeClient, KubeObject } from '../kube/client.ts';
+import { EventRecorder } from '../kube/events.ts';
 import { inClusterClient } from '../kube/incluster.ts';
 import { createLeaseElector, type LeaseElector } from '../kube/lease.ts';
 import { createMirror } from '../kube/mirror.ts';
@@ -31,6 +32,7 @@ import type { CableDriver } from './drivers/driver.ts';
 import type { NetworkWatcher } from './drivers/dependencies.ts';
 import { createDriver, type DriverDependencies } from './drivers/index.ts';
 import { runEngine } from './engine.ts';
+import { leaseIdentity } from './tenure.ts';
 import { retireFormerDriver } from './formerdriver.ts';
 import type { NodeFacts } from './local.ts';
 import type { LinkAddress } from './localendpoint.ts';
@@ -102,6 +104,7 @@ function createElection(
   { namespace, nodeName, leadership }: EngineConfig,
   client: KubeClient,
   logger: Logger,
+  mayTakeOver: (lease: Lease) => boolean,
 ): { readonly elector: LeaseElector; readonly leases: Store<Lease> } {
   const fieldSelector = `metadata.name=${GATEWAY_LEASE}`;
   const leases = createStore<Lease>(client, RESOURCES.leases, { namespace, logger, fieldSelector });
@@ -109,9 +112,10 @@ function createElection(
     client,
     namespace,
     name: GATEWAY_LEASE,
-    identity: `${nodeName}-submariner-gateway`,
+    identity: leaseIdentity(nodeName),
     logger,
     store: leases,
+    mayTakeOver,
     renewMs: leadership.retryPeriodMs,
     leaseMs: leadership.leaseDurationMs,
   });
@@ -128,7 +132,7 @@ function createStores({ namespace, nodeName }: EngineConfig, client: KubeClient,
 }
 
 async function serve(config: EngineConfig, client: KubeClient, logger: Logger, signal: AbortSignal): Promise<void> {
-  const { namespace, broker, stateDir, cableDriver, clusterId } = config;
+  const { namespace, broker, stateDir, cableDriver, clusterId, nodeName } = config;
   if (broker === undefined) throw new UsageError('BROKER_K8S_APISERVER is not set');
   const runner = createRunner({ logger });
   const recorder = new EngineRecorder(systemClock);
@@ -139,7 +143,8 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
   const create = (name: DriverName): CableDriver => driverAt(name, nowhere);
   await retireFormerDriver(stateDir, cableDriver, { known: DRIVER_NAMES, create, logger });
   const remote = createBrokerClient({ ...broker, ...DAEMON_TIMES, source: 'broker' });
-  const { elector, leases } = createElection(config, client, logger);
+  let mayTakeOver: (lease: Lease) => boolean = () => false;
+  const { elector, leases } = createElection(config, client, logger, (lease) => mayTakeOver(lease));
   const stores = createStores(config, client, logger);
   const mirror = createMirror({
     clusterId,
@@ -164,6 +169,15 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
       ping: createPingWatcher({ logger }),
       openSocket: (port) => openUdpSocket(port),
       randomNumber: () => randomBytes(8).readBigUInt64BE(),
+      randomBytes: (count) => randomBytes(count),
+      events: new EventRecorder({
+        client,
+        logger,
+        clock: systemClock,
+        component: 'submariner-gateway',
+        host: nodeName,
+      }),
+      onTakeover: (decide) => void (mayTakeOver = decide),
       memory: new DecisionMemory(stateDir, logger),
       clock: systemClock,
       logger,
@@ -171,9 +185,12 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
     },
     signal,
   );
+  const ended = new AbortController();
+  const running = engine.finally(() => ended.abort());
   const telemetry = new EngineTelemetry({ config, version, recorder, stores, elector, mirror, runner });
   const served = serveEndpoints(telemetry, { address: config.serve, logger }, signal);
-  await Promise.all([leases.run(signal), engine, served]).finally(() => remote.close());
+  // The lease is watched to the end: a gateway hands over after it was told to stop.
+  await Promise.all([leases.run(ended.signal), running, served]).finally(() => remote.close());
 }
 
 /** What stands on the node goes first; objects are removed as far as the environment says where they are. */

@@ -1,4 +1,6 @@
+import { parseGateways } from '../api/gateways.ts';
 import type { Cluster, Endpoint } from '../api/types.ts';
+import { parseEndpoint } from '../api/validate.ts';
 import type { KubeClient, KubeObject, ResourceType } from '../kube/client.ts';
 import { isNotFound } from '../kube/errors.ts';
 import { RESOURCES } from '../kube/resources.ts';
@@ -6,6 +8,11 @@ import type { Logger } from '../runtime/logger.ts';
 
 interface WithSpec extends KubeObject {
   readonly spec: object;
+}
+
+/** Whether an object has these annotations, whatever else it has. */
+function isAnnotated({ metadata }: KubeObject, wanted: Readonly<Record<string, string>>): boolean {
+  return Object.entries(wanted).every(([key, value]) => metadata.annotations?.[key] === value);
 }
 
 /** Canonical text of a value: equal for equal content, whatever the order of keys. */
@@ -23,15 +30,16 @@ async function ensure(
   wanted: WithSpec,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { name = '', namespace = '' } = wanted.metadata;
+  const { name = '', namespace = '', annotations = {} } = wanted.metadata;
   const current = await client.find<WithSpec>(type, name, { namespace, signal });
   if (!mayWrite()) return false;
   if (current === undefined) {
     await client.create(type, wanted, { signal });
     return true;
   }
-  if (canonical(current.spec) === canonical(wanted.spec)) return false;
-  await client.replace(type, { ...current, spec: wanted.spec }, { signal });
+  if (canonical(current.spec) === canonical(wanted.spec) && isAnnotated(current, annotations)) return false;
+  const metadata = { ...current.metadata, annotations: { ...current.metadata.annotations, ...annotations } };
+  await client.replace(type, { ...current, metadata, spec: wanted.spec }, { signal });
   return true;
 }
 
@@ -48,21 +56,24 @@ export interface PublishInputs {
 
 /**
  * Makes the own Cluster and Endpoint be in the local API, and no other Endpoint of the own cluster. The own one comes
- * first, so that other clusters switch from the old gateway to this one without a moment in between.
+ * first, so that other clusters switch from the old gateway to this one without a moment in between. An Endpoint of a
+ * later term stays: it is of a gateway that has taken over meanwhile.
  */
 export async function publishLocal(inputs: PublishInputs, signal: AbortSignal): Promise<void> {
   const { client, logger, cluster, endpoint, known, mayWrite } = inputs;
-  if (await ensure(inputs, RESOURCES.clusters, cluster, signal))
-    logger.info('published the local Cluster', { cluster: cluster.spec.cluster_id });
   if (await ensure(inputs, RESOURCES.endpoints, endpoint, signal))
     logger.info('published the local Endpoint', {
       endpoint: endpoint.metadata.name,
       privateIp: endpoint.spec.private_ip,
     });
+  if (await ensure(inputs, RESOURCES.clusters, cluster, signal))
+    logger.info('published the local Cluster', { cluster: cluster.spec.cluster_id });
+  const term = parseGateways(endpoint)?.term ?? 0;
   const others = known.filter(
-    ({ spec, metadata }) =>
-      (spec as Partial<Endpoint['spec']> | undefined)?.cluster_id === cluster.spec.cluster_id &&
-      metadata.name !== endpoint.metadata.name,
+    (other) =>
+      (other.spec as Partial<Endpoint['spec']> | undefined)?.cluster_id === cluster.spec.cluster_id &&
+      other.metadata.name !== endpoint.metadata.name &&
+      (termOf(other) ?? 0) <= term,
   );
   for (const { metadata } of others) {
     if (!mayWrite()) return;
@@ -70,6 +81,11 @@ export async function publishLocal(inputs: PublishInputs, signal: AbortSignal): 
     await client.delete(RESOURCES.endpoints, name, { namespace, signal, ...(uid === undefined ? {} : { uid }) });
     logger.info('removed a former Endpoint of this cluster', { endpoint: name });
   }
+}
+
+function termOf(object: unknown): number | undefined {
+  const parsed = parseEndpoint(object);
+  return parsed.problem === undefined ? parseGateways(parsed.endpoint)?.term : undefined;
 }
 
 /** Labels the own pod with its role; a pod that is not there (a process outside Kubernetes) is no error. */

@@ -1,4 +1,5 @@
 import { CABLE_DRIVER_ANNOTATION, validName } from '../api/names.ts';
+import { AVAILABILITY_ANNOTATION, type Availability } from '../api/availability.ts';
 import type { Connection, ConnectionStatus, EndpointSpec, Gateway } from '../api/types.ts';
 import type { Remote, Remotes } from './cables.ts';
 import type { ObservedCable } from './drivers/driver.ts';
@@ -16,6 +17,9 @@ export interface StatusInputs {
   readonly failures: readonly string[];
   readonly driverDescription: string | undefined;
   readonly remotes: Remotes;
+  /** For each other cluster the cable_name of the gateway packets go to. */
+  readonly uses: ReadonlyMap<string, string>;
+  readonly availability: Availability;
   readonly decision: (cableName: string) => Decision | undefined;
   /** What driver.connections() said. */
   readonly observed: readonly ObservedCable[];
@@ -31,7 +35,10 @@ export function desiredGateway(inputs: StatusInputs): Gateway {
     metadata: {
       name: validName(nodeName),
       namespace,
-      ...(driverDescription === undefined ? {} : { annotations: { [CABLE_DRIVER_ANNOTATION]: driverDescription } }),
+      annotations: {
+        ...(driverDescription === undefined ? {} : { [CABLE_DRIVER_ANNOTATION]: driverDescription }),
+        [AVAILABILITY_ANNOTATION]: JSON.stringify(inputs.availability),
+      },
     },
     status: {
       version,
@@ -45,7 +52,10 @@ export function desiredGateway(inputs: StatusInputs): Gateway {
 
 function connections(inputs: StatusInputs): readonly Connection[] {
   const observed = new Map(inputs.observed.map((cable) => [cable.cableName, cable]));
-  const programmed = inputs.remotes.accepted.map((remote) =>
+  const inUse = inputs.remotes.accepted.filter(
+    ({ spec, current }) => (inputs.uses.get(spec.cluster_id) ?? (current ? spec.cable_name : '')) === spec.cable_name,
+  );
+  const programmed = inUse.map((remote) =>
     connection(remote, {
       decision: inputs.decision(remote.spec.cable_name),
       observed: observed.get(remote.spec.cable_name),

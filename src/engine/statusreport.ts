@@ -1,3 +1,4 @@
+import type { Availability } from '../api/availability.ts';
 import { validName } from '../api/names.ts';
 import type { EndpointSpec } from '../api/types.ts';
 import type { KubeObject } from '../kube/client.ts';
@@ -16,7 +17,7 @@ export async function reportStatus(
   signal: AbortSignal,
 ): Promise<void> {
   const { config, version, elector, stores, client, logger, clock } = dependencies;
-  const { local, nat, health } = state;
+  const { local, nat, health, availability } = state;
   const active = elector.leader;
   const seen = active ? await observe(state) : { observed: [] };
   const failures = [
@@ -32,6 +33,8 @@ export async function reportStatus(
     failures,
     driverDescription: local.current?.driver?.description,
     remotes: state.remotes,
+    uses: availability.uses,
+    availability: availabilityOf(state),
     decision: (name) => nat.decision(name),
     observed: seen.observed,
     probe: (name) => health.report(name),
@@ -43,9 +46,22 @@ export async function reportStatus(
   await removeGateways(dead, { client, logger, signal });
 }
 
+function availabilityOf({ availability, local }: EngineState): Availability {
+  const { tenure } = availability;
+  const { ready, reason } = availability.readiness;
+  return {
+    ready,
+    reason,
+    since: tenure.since,
+    slots: local.current?.ready === true ? (local.current.driver?.slots ?? 0) : 0,
+    ...(tenure.failover === undefined ? {} : { lastFailover: tenure.failover }),
+    cables: availability.cables(),
+  };
+}
+
 function allFailures(
   { stores, clock }: EngineDependencies,
-  { local, localFailure, nat, cableFailure, startedMs }: EngineState,
+  { local, localFailure, nat, cableFailure, startedMs, availability }: EngineState,
   unobserved: string | undefined,
 ): readonly string[] {
   const own = local.current?.failures ?? (localFailure === undefined ? [] : [localFailure]);
@@ -53,7 +69,12 @@ function allFailures(
   const unseen = Object.entries<Pick<Store<KubeObject>, 'synced' | 'problem'>>({ ...stores })
     .filter(([, { synced }]) => !synced && !early)
     .map(([name, { problem }]) => `the ${name} of the cluster are not known yet: ${problem ?? 'still listing'}`);
-  return [...unseen, ...own, ...[nat.failure, cableFailure, unobserved].filter((text) => text !== undefined)];
+  return [
+    ...unseen,
+    ...own,
+    ...availability.problems,
+    ...[nat.failure, cableFailure, unobserved].filter((text) => text !== undefined),
+  ];
 }
 
 /** What lasts so long is worth a word: caches that do not fill, a broker that is away. */

@@ -1,3 +1,4 @@
+import { supersedes } from '../api/gateways.ts';
 import type { Endpoint } from '../api/types.ts';
 import { parseEndpoint } from '../api/validate.ts';
 import type { Node } from '../kube/objects.ts';
@@ -53,7 +54,7 @@ function parseEndpoints(objects: readonly unknown[]): ParsedEndpoints {
     }
     const { endpoint } = parsed;
     const known = newest.get(endpoint.spec.cluster_id);
-    if (known === undefined || isNewer(endpoint, known)) newest.set(endpoint.spec.cluster_id, endpoint);
+    if (known === undefined || supersedes(endpoint, known)) newest.set(endpoint.spec.cluster_id, endpoint);
   }
   return { newest: new Map([...newest].toSorted(([a], [b]) => (a < b ? -1 : 1))), problems };
 }

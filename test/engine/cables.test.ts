@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { EndpointSpec } from '../../src/api/types.ts';
-import { desiredCables, judgeRemotes } from '../../src/engine/cables.ts';
+import { judgeRemotes } from '../../src/engine/cables.ts';
+import { desiredCables, type CableContext } from '../../src/engine/desiredcables.ts';
 import type { Decision } from '../../src/engine/natdiscovery/discovery.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
 import { cidrsOverlap } from '../../src/net/cidr.ts';
@@ -198,7 +199,14 @@ describe('remote Endpoints', () => {
 
 describe('cables', () => {
   const remotes = judgeRemotes([object(spec('east', 2))], local);
-  const context = { udpPort: 4500, cniAddress: '10.1.1.1' };
+  const context: Omit<CableContext, 'decision'> = {
+    udpPort: 4500,
+    cniAddress: '10.1.1.1',
+    leader: true,
+    slot: undefined,
+    chosen: () => undefined,
+    lookup: 'all',
+  };
 
   test('a decided one has all a driver needs', () => {
     const desired = desiredCables(remotes, local, { ...context, decision: () => found({ usingNat: true }) });

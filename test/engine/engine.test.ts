@@ -71,7 +71,12 @@ describe('one gateway', () => {
       public_ip: '',
       nat_enabled: false,
       backend: 'vxlan',
-      backend_config: { 'udp-port': '4500', 'natt-discovery-port': '4490', 'preferred-server': 'false' },
+      backend_config: {
+        'udp-port': '4500',
+        'udp-port-1': '4501',
+        'natt-discovery-port': '4490',
+        'preferred-server': 'false',
+      },
     });
     const [published] = cluster.kube.all<Cluster & KubeObject>(RESOURCES.clusters);
     expect(published!.spec.global_cidr).toEqual([]);

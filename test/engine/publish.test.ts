@@ -54,7 +54,7 @@ describe('publishing', () => {
     client.seed(RESOURCES.endpoints, endpoint('west', '172.32.0.12'));
     const reads = (): number => client.calls.filter(({ verb }) => verb === 'get').length;
     await publish(endpoint('west', '172.32.0.11'), () => reads() < 2);
-    expect(client.writes.map(({ verb, resource }) => `${verb} ${resource}`)).toEqual(['create clusters']);
+    expect(client.writes.map(({ verb, resource }) => `${verb} ${resource}`)).toEqual(['create endpoints']);
     await publish(endpoint('west', '172.32.0.11'), () => false);
     expect(client.writes).toHaveLength(1);
   });

@@ -39,6 +39,8 @@ function inputs(over: Partial<StatusInputs> = {}): StatusInputs {
     localEndpoint: local,
     failures: [],
     driverDescription: 'VXLAN',
+    uses: new Map(),
+    availability: { ready: true, reason: '', since: '2030-01-01T12:00:00.000Z', slots: 2, cables: [] },
     remotes: judgeRemotes([{ metadata: { name: 'e' }, spec: east } as KubeObject], local),
     decision: () => decided,
     observed: [{ cableName: 'cable-east', status: 'connected', message: 'handshake 3 s ago' }],
@@ -55,7 +57,10 @@ describe('the Gateway', () => {
       metadata: {
         name: 'west-1-example',
         namespace: 'submariner-operator',
-        annotations: { 'gateway.submariner.io/cable-driver': 'VXLAN' },
+        annotations: {
+          'gateway.submariner.io/cable-driver': 'VXLAN',
+          'subctl.submariner.io/availability': JSON.stringify(inputs().availability),
+        },
       },
       status: {
         version: '1.2.3',

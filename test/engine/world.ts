@@ -7,6 +7,7 @@ import { DecisionMemory } from '../../src/engine/natdiscovery/memory.ts';
 import type { PingWatcher } from '../../src/host/ping.ts';
 import type { UdpAddress, UdpSocket } from '../../src/host/udp.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
+import { EventRecorder } from '../../src/kube/events.ts';
 import { createLeaseElector } from '../../src/kube/lease.ts';
 import { createMirror } from '../../src/kube/mirror.ts';
 import type { Lease, Node } from '../../src/kube/objects.ts';
@@ -29,7 +30,7 @@ export class FakeNode {
   readonly stateDir: string;
   cables: readonly Cable[] = [];
   guardedCidrs: readonly string[] = [];
-  /** Every change of cables, as names of cables with the address in use. */
+  /** Every change of the cables that carry packets, as their names with the address in use. */
   readonly changes: string[] = [];
   /** What driver.start rejects with. */
   broken: string | undefined;
@@ -43,7 +44,8 @@ export class FakeNode {
   }
 
   program({ cables, guardedCidrs }: DesiredCables): void {
-    const text = (list: readonly Cable[]): string => list.map(({ name, usingIp }) => `${name}@${usingIp}`).join(' ');
+    const text = (list: readonly Cable[]): string =>
+      list.flatMap(({ name, usingIp, carries }) => (carries ? [`${name}@${usingIp}`] : [])).join(' ');
     if (text(cables) !== text(this.cables)) this.changes.push(text(cables));
     this.cables = cables;
     this.guardedCidrs = guardedCidrs;
@@ -98,6 +100,14 @@ export class World {
       port,
       send: async (bytes, to) => {
         if (this.dead.has(to.ip)) return;
+        const inside = [...this.nodes.values()].find(({ cniAddress }) => cniAddress === to.ip);
+        if (inside !== undefined) {
+          const cable = node.cables.find(({ usingIp }) => (this.#aliases.get(usingIp) ?? usingIp) === inside.ip);
+          if (cable === undefined || !this.carries(node, cable)) return;
+          const from = { ip: node.cniAddress, port };
+          setImmediate(() => this.#sockets.get(`${inside.ip}:${to.port}`)?.(bytes, from));
+          return;
+        }
         const target = this.#aliases.get(to.ip) ?? to.ip;
         const [behind] = [...this.#aliases].find(([, ip]) => ip === node.ip) ?? [];
         const isReply = to.port === NAT_PORT && behind !== undefined;
@@ -131,7 +141,7 @@ export class World {
       start: async () => {
         if (node.broken !== undefined) throw new ExpectedError(node.broken);
       },
-      backendConfig: async () => ({}),
+      backendConfig: async () => ({ 'udp-port-1': '4501' }),
       sync: async (desired) => node.program(desired),
       connections: async () =>
         node.cables.map((cable): ObservedCable => ({
@@ -223,6 +233,7 @@ export function startEngine(
   const logger = over.logger ?? silentLogger;
   const scope = { namespace: NAMESPACE, logger, clock };
   const leases = createStore<Lease>(client, RESOURCES.leases, scope);
+  let mayTakeOver: (lease: Lease) => boolean = () => false;
   const elector = createLeaseElector({
     client,
     namespace: NAMESPACE,
@@ -231,6 +242,7 @@ export function startEngine(
     logger,
     store: leases,
     clock,
+    mayTakeOver: (lease) => mayTakeOver(lease),
   });
   const stop = new AbortController();
   let number = BigInt(node.ip.replaceAll('.', '')) << 20n;
@@ -270,12 +282,23 @@ export function startEngine(
     ping: world.ping(node),
     openSocket: (port) => world.open(node, port),
     randomNumber: () => (number += 1n),
+    randomBytes: (count) => {
+      const bytes = Buffer.alloc(count);
+      bytes.writeBigUInt64BE((number += 1n));
+      return bytes;
+    },
+    events: new EventRecorder({ client, logger, clock, component: 'submariner-gateway', host: node.name }),
+    onTakeover: (decide) => {
+      mayTakeOver = decide;
+    },
     memory: new DecisionMemory(node.stateDir, logger),
     clock,
     logger,
     ...over,
   };
-  const done = Promise.all([leases.run(stop.signal), runEngine(dependencies, stop.signal)]);
+  const ended = new AbortController();
+  const engine = runEngine(dependencies, stop.signal).finally(() => ended.abort());
+  const done = Promise.all([leases.run(ended.signal), engine]);
   return {
     stop: async () => {
       stop.abort();

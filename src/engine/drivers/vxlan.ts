@@ -1,4 +1,4 @@
-import { GATEWAY_SLOTS } from '../../api/gateways.ts';
+import { GATEWAY_SLOTS, slotPortKey } from '../../api/gateways.ts';
 import { observeNetwork } from '../../host/network.ts';
 import { takenPort } from '../../host/port-owner.ts';
 import { observeUnderlay } from '../../host/underlay.ts';
@@ -33,7 +33,7 @@ export class VxlanDriver implements CableDriver {
   }
 
   async backendConfig(): Promise<Record<string, string>> {
-    return {};
+    return { [slotPortKey(1)]: String(this.#dependencies.udpPort) };
   }
 
   async sync(desired: DesiredCables, signal: AbortSignal): Promise<void> {

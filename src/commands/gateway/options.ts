@@ -1,0 +1,4 @@
+/** Flags of `gateway move`. */
+export interface MoveOptions {
+  readonly to?: string;
+}

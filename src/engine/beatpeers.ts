@@ -1,0 +1,52 @@
+import type { ClusterGateways } from '../api/gateways.ts';
+import type { Remote } from './cables.ts';
+import { chooseGateway } from './ha/choose.ts';
+import type { BeatPeer } from './ha/peering.ts';
+import type { PeerReport } from './ha/report.ts';
+import { FAST, SLOW } from './ha/sessions.ts';
+
+/** Whom a gateway exchanges beats with. */
+export interface BeatScope {
+  readonly clusterId: string;
+  readonly cableName: string;
+  /** What the own cluster announces. */
+  readonly announced: ClusterGateways | undefined;
+  readonly remotes: readonly Remote[];
+}
+
+/**
+ * The other gateways of the own cluster, and those of clusters that announce theirs; nobody for a gateway that is not
+ * announced itself, as it would not be answered. Pure.
+ */
+export function beatPeers({ clusterId, cableName, announced, remotes }: BeatScope): readonly BeatPeer[] {
+  const own = announced?.gateways ?? [];
+  if (!own.some(({ spec }) => spec.cable_name === cableName)) return [];
+  const ours = own
+    .filter(({ spec }) => spec.cable_name !== cableName)
+    .map(({ spec }): BeatPeer => ({ cableName: spec.cable_name, clusterId, address: spec.private_ip, ...FAST }));
+  const theirs = remotes.flatMap(({ announced: known, spec }): readonly BeatPeer[] => {
+    const { cable_name: name, cluster_id: id, healthCheckIP: address } = spec;
+    if (!known || address === undefined || address === '') return [];
+    const standbys = own.length > 1 || remotes.filter((one) => one.spec.cluster_id === id).length > 1;
+    return [{ cableName: name, clusterId: id, address, ...(standbys ? FAST : SLOW) }];
+  });
+  return [...ours, ...theirs];
+}
+
+/** For each other cluster the cable_name of the gateway its packets go to; `before` is what was chosen last. Pure. */
+export function chooseGateways(
+  remotes: readonly Remote[],
+  report: (cableName: string) => PeerReport | undefined,
+  before: ReadonlyMap<string, string>,
+  nowMs: number,
+): ReadonlyMap<string, string> {
+  const current = remotes.filter((remote) => remote.current);
+  return new Map(
+    current.map(({ spec: { cluster_id: id, cable_name: endpoint } }) => {
+      const announced = remotes.filter((one) => one.announced && one.spec.cluster_id === id);
+      const last = before.get(id);
+      const view = { endpoint, announced: announced.map(({ spec }) => spec.cable_name), report, nowMs };
+      return [id, chooseGateway({ ...view, ...(last === undefined ? {} : { current: last }) })];
+    }),
+  );
+}

@@ -1,0 +1,69 @@
+import { withTimeLimit } from '../runtime/abort.ts';
+import { messageOf } from '../runtime/errors.ts';
+import type { EngineDependencies, EngineState } from './context.ts';
+import { mayLetGo, pickSuccessor, type DepartureInput, type Leaver } from './ha/handover.ts';
+import { leaseIdentity } from './tenure.ts';
+
+/** Longest time a gateway that is told to stop waits for others to take its traffic. */
+const LIMIT_MS = 6000;
+const OFFER_MS = 2000;
+const LOOK_MS = 50;
+/** So long the nodes of the cluster are given to follow the new Endpoint. */
+const NODES_MS = 1500;
+
+/**
+ * Lets a standby take over before this gateway stops: make before break. Returns when nobody sends here any more, at the
+ * latest after 6 s; at once for a gateway that is not active or has no standby. Never rejects.
+ */
+export async function handOver(dependencies: EngineDependencies, state: EngineState): Promise<void> {
+  const { elector, logger, config } = dependencies;
+  const { availability } = state;
+  if (!elector.leader || !elector.confirmed) return;
+  const cableName = state.local.current?.spec.cable_name ?? '';
+  const leaver = { clusterId: config.clusterId, cableName, term: elector.term ?? 0, uses: availability.uses };
+  const node = successorOf(state, leaver);
+  if (node === undefined) return;
+  logger.info('hands over before it stops', { to: node });
+  try {
+    await offer(dependencies, node);
+  } catch (error) {
+    logger.warn('could not offer the lease; it is given back instead', { to: node, reason: messageOf(error) });
+    return;
+  }
+  await departed(dependencies, state, leaver);
+}
+
+/** Node of the standby that takes over best; undefined when there is none. */
+function successorOf({ availability, pulse }: EngineState, leaver: Leaver): string | undefined {
+  const gateways = availability.announced?.gateways ?? [];
+  const slots = new Map(gateways.map(({ slot, spec }) => [spec.cable_name, slot]));
+  const successor = pickSuccessor(leaver, pulse.reports(), slots);
+  return gateways.find(({ spec }) => spec.cable_name === successor?.cableName)?.spec.hostname;
+}
+
+async function departed(
+  { clock, logger }: EngineDependencies,
+  { availability, pulse }: EngineState,
+  leaver: Leaver,
+): Promise<void> {
+  const startedMs = clock.monotonic();
+  let switchedMs: DepartureInput['switchedMs'];
+  let elsewhereMs = Number.POSITIVE_INFINITY;
+  for (;;) {
+    const nowMs = clock.monotonic();
+    elsewhereMs = availability.activeElsewhere === undefined ? Number.POSITIVE_INFINITY : Math.min(elsewhereMs, nowMs);
+    const nodesSwitched = nowMs - elsewhereMs >= NODES_MS;
+    const input = { nowMs, startedMs, limitMs: LIMIT_MS, switchedMs, leaver, peers: pulse.reports(), nodesSwitched };
+    const departure = mayLetGo(input);
+    switchedMs = departure.switchedMs;
+    if (departure.letGo) {
+      logger.info('lets go', { reason: departure.reason, afterMs: Math.round(nowMs - startedMs) });
+      return;
+    }
+    await clock.sleep(LOOK_MS);
+  }
+}
+
+async function offer({ elector, clock }: EngineDependencies, node: string): Promise<void> {
+  await withTimeLimit(undefined, clock, OFFER_MS, (limit) => elector.offer(leaseIdentity(node), limit));
+}

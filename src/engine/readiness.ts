@@ -1,0 +1,53 @@
+import type { PeerReport } from './ha/report.ts';
+import type { LocalGateway } from './local.ts';
+
+/** Whether a gateway could carry its cluster's traffic at once. */
+export interface Readiness {
+  readonly ready: boolean;
+  /** Why not; '' when it could. */
+  readonly reason: string;
+}
+
+export interface ReadinessInputs {
+  readonly local: LocalGateway | undefined;
+  readonly leader: boolean;
+  readonly clusterId: string;
+  /** undefined: its cluster does not announce it. */
+  readonly slot: number | undefined;
+  /** IDs of the clusters that announce their gateways. */
+  readonly warmClusters: ReadonlySet<string>;
+  /** cable_name and node of another gateway that is active. */
+  readonly activeName: string | undefined;
+  readonly activeNode: string | undefined;
+  readonly reports: readonly PeerReport[];
+}
+
+/** The first thing that keeps a gateway from taking over. Pure. */
+export function readiness(inputs: ReadinessInputs): Readiness {
+  const reason = obstacle(inputs) ?? '';
+  return { ready: reason === '', reason };
+}
+
+function obstacle(inputs: ReadinessInputs): string | undefined {
+  const { local, leader, slot } = inputs;
+  if (local === undefined) return 'the node was not looked at yet';
+  const { ready, failures, driver } = local;
+  if (!ready || driver === undefined) return failures[0] ?? 'its cable driver does not work';
+  if (leader) return undefined;
+  if (driver.slots < 2)
+    return `its cable driver (${driver.description}) keeps no cables on standby here; it takes over with new ones`;
+  if (slot === undefined) return 'it has no cables on standby: the active gateway does not announce it (yet)';
+  return silenceOf(inputs);
+}
+
+function silenceOf({ warmClusters, activeName, activeNode, reports, clusterId }: ReadinessInputs): string | undefined {
+  const active = reports.find(({ cableName }) => cableName === activeName);
+  if (activeNode !== undefined && active?.state === 'waiting')
+    return `it has heard nothing of the active gateway ${activeNode} (UDP port 4491 between the gateway nodes)`;
+  const others = reports.filter((report) => report.clusterId !== clusterId);
+  const alive = new Set(others.filter(({ state }) => state === 'alive').map((report) => report.clusterId));
+  const mute = [...warmClusters].filter((id) => !alive.has(id));
+  if (warmClusters.size > 0 && alive.size === 0)
+    return `no other cluster answers through its cables (${mute.toSorted().join(', ')})`;
+  return undefined;
+}
