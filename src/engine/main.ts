@@ -7,6 +7,7 @@ import { createRunner, type CommandRunner } from '../host/command.ts';
 import { parseLinks } from '../host/ip.ts';
 import { watchNetwork } from '../host/monitor.ts';
 import { createPingWatcher } from '../host/ping.ts';
+import { removeState, ROUTEAGENT_STATE } from '../host/statefolder.ts';
 import { openUdpSocket, sourceAddressFor } from '../host/udp.ts';
 import { createBrokerClient, DAEMON_TIMES } from '../kube/brokerclient.ts';
 import type { KubeClient, KubeObject } from '../kube/client.ts';
@@ -197,6 +198,8 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
 async function removeEverything(env: Environment, logger: Logger): Promise<void> {
   const stateDir = env['SUBMARINER_STATE_DIR'] || DEFAULT_STATE_DIR;
   await cleanUpDrivers(stateDir, logger);
+  removeState(stateDir, (entry) => entry !== ROUTEAGENT_STATE);
+  if ((env['SUBMARINER_NAMESPACE'] ?? '') === '') return;
   try {
     const config = readEngineConfig({ ...env, SUBMARINER_UNINSTALL: 'true' });
     const client = inClusterClient(env);

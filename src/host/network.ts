@@ -26,6 +26,8 @@ export { applyPlan, PlanError } from './apply.ts';
 export interface NetworkTools {
   readonly runner: CommandRunner;
   readonly logger: Logger;
+  /** Called with what is about to be changed. */
+  readonly beforeChange?: (plan: NetworkPlan) => void;
 }
 
 async function observeFdb(
@@ -141,6 +143,7 @@ export async function convergeNetwork(
   const [observed, wanted] = await Promise.all([observeNetwork(tools.runner, ownership, desired, signal), desired]);
   const plan = diffNetwork(wanted, observed);
   logPlan(tools.logger, plan);
+  tools.beforeChange?.(plan);
   await applyPlan(tools.runner, plan, ownership);
   return plan;
 }

@@ -32,6 +32,11 @@ function builtVersion(): string {
   return typeof built === 'string' ? built : 'dev';
 }
 
+/** Where the route agent keeps what it has to remember about its node; shared with the engine. */
+export function stateDirOf(env: Environment): string {
+  return env['SUBMARINER_STATE_DIR'] || '/var/lib/submariner';
+}
+
 /** Reads the environment as upstream's route agent has it; throws one UsageError that lists every mistake. */
 export function readRouteAgentConfig(env: Environment): RouteAgentConfig {
   return readConfig(env, (read) => ({

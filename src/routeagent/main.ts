@@ -1,11 +1,14 @@
+import path from 'node:path';
 import { ENDPOINT_PORTS } from '../api/daemonstate.ts';
 import type { RouteAgent } from '../api/types.ts';
 import { createRunner } from '../host/command.ts';
+import { FormerSysctls } from '../host/formersysctls.ts';
 import { watchNetwork } from '../host/monitor.ts';
 import { convergeNetwork } from '../host/network.ts';
 import { probeOnce } from '../host/probe.ts';
 import { runProber } from '../host/prober/program.ts';
 import { RecentLooks } from '../host/recent.ts';
+import { removeState, ROUTEAGENT_STATE } from '../host/statefolder.ts';
 import type { KubeClient, KubeObject } from '../kube/client.ts';
 import { inClusterClient } from '../kube/incluster.ts';
 import type { Node } from '../kube/objects.ts';
@@ -19,7 +22,7 @@ import { messageOf } from '../runtime/errors.ts';
 import { serveEndpoints } from '../runtime/endpoints.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { runDaemon, type Environment } from '../runtime/process.ts';
-import { isCleanup, readRouteAgentConfig } from './config.ts';
+import { isCleanup, readRouteAgentConfig, stateDirOf } from './config.ts';
 import { RELEVANT } from './relevant.ts';
 import { OBSERVED_MS, RouteAgentDaemon, type RouteAgentConfig } from './routeagent.ts';
 import { routeAgentTelemetry } from './telemetry/telemetry.ts';
@@ -28,8 +31,13 @@ const FIELD_MANAGER = 'submariner-routeagent';
 
 /** Works also by hand on the node, outside of a pod: then the object in the API server stays. */
 async function cleanUp(logger: Logger, env: Environment): Promise<void> {
-  await convergeNetwork({ runner: createRunner({ logger }), logger }, ROUTEAGENT_OWNERSHIP, EMPTY_STATE);
-  logger.info('everything of the route agent was removed from this node');
+  const runner = createRunner({ logger });
+  await convergeNetwork({ runner, logger }, ROUTEAGENT_OWNERSHIP, EMPTY_STATE);
+  const stateDir = stateDirOf(env);
+  const restored = await formerSysctls(stateDir, logger).restore(runner);
+  removeState(stateDir, (entry) => entry === ROUTEAGENT_STATE);
+  logger.info('everything of the route agent was removed from this node', { restored });
+  if ((env['SUBMARINER_NAMESPACE'] ?? '') === '') return;
   try {
     const { nodeName, namespace } = readRouteAgentConfig(env);
     const client = inClusterClient(env);
@@ -39,9 +47,20 @@ async function cleanUp(logger: Logger, env: Environment): Promise<void> {
   }
 }
 
-async function serve(config: RouteAgentConfig, client: KubeClient, logger: Logger, signal: AbortSignal): Promise<void> {
+function formerSysctls(stateDir: string, logger: Logger): FormerSysctls {
+  return new FormerSysctls(path.join(stateDir, ROUTEAGENT_STATE), ROUTEAGENT_OWNERSHIP, logger);
+}
+
+async function serve(
+  config: RouteAgentConfig,
+  stateDir: string,
+  client: KubeClient,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<void> {
   const recent = new RecentLooks({ maxAgeMs: OBSERVED_MS });
   const runner = createRunner({ logger, recent });
+  const former = formerSysctls(stateDir, logger);
   const endpoints = createStore<KubeObject>(client, RESOURCES.endpoints, { namespace: config.namespace, logger });
   const nodes = createStore<Node>(client, RESOURCES.nodes, { logger });
   const daemon = new RouteAgentDaemon({
@@ -50,6 +69,7 @@ async function serve(config: RouteAgentConfig, client: KubeClient, logger: Logge
     nodes,
     runner,
     logger,
+    beforeChange: (plan) => former.note(plan),
     probe: (target, probeSignal) => probeOnce(runner, target, probeSignal),
     publish: async (agent: RouteAgent, publishSignal) => {
       const options = { namespace: config.namespace, fieldManager: FIELD_MANAGER, force: true, signal: publishSignal };
@@ -88,7 +108,7 @@ async function start(signal: AbortSignal, logger: Logger, env: Environment, args
   }
   const config = readRouteAgentConfig(env);
   const client = inClusterClient(env);
-  await serve(config, client, logger, signal).finally(() => client.close());
+  await serve(config, stateDirOf(env), client, logger, signal).finally(() => client.close());
 }
 
 /**

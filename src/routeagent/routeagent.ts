@@ -37,6 +37,8 @@ export interface RouteAgentDependencies {
   readonly nodes: Store<Node>;
   readonly runner: CommandRunner;
   readonly logger: Logger;
+  /** Called with what is about to be changed on the node. */
+  readonly beforeChange?: (plan: NetworkPlan) => void;
   readonly clock?: Clock;
   readonly probe: (
     target: { readonly address: string; readonly source?: string },

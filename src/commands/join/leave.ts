@@ -4,7 +4,7 @@ import type { Secret } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { type Written, written } from '../objects.ts';
 import { memberAccount } from './brokerview.ts';
-import { memberBinding } from './member.ts';
+import { memberObjects } from './member.ts';
 
 const ACCOUNT_ANNOTATION = 'kubernetes.io/service-account.name';
 
@@ -35,7 +35,7 @@ export async function leaveBroker(
       RESOURCES.secrets,
       tokens.map(({ metadata }) => metadata.name),
     ),
-    ...named(RESOURCES.roleBindings, [memberBinding(namespace, clusterId).metadata.name]),
+    ...memberObjects({ namespace, clusterId }),
     ...named(RESOURCES.serviceAccounts, [account]),
   ];
   const removed: Written[] = [];
