@@ -3,6 +3,7 @@ import { addExamples, GROUPS } from './command.ts';
 import type { CommandContext } from './context.ts';
 import { addGlobalFlags } from './globalflags.ts';
 import { registerCompletion } from './completion/register.ts';
+import { registerDiagnose } from './diagnose/register.ts';
 import { registerDeployBroker } from './deploybroker/register.ts';
 import { registerGateway } from './gateway/register.ts';
 import { registerJoin } from './join/register.ts';
@@ -50,6 +51,7 @@ export function buildProgram(context: CommandContext): Command {
   registerGateway(program, context);
   registerRecoverBrokerInfo(program, context);
   registerShow(program, context);
+  registerDiagnose(program, context);
   registerSandbox(program, context);
   registerDemo(program, context);
   registerVersion(program, context);

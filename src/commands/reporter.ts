@@ -12,6 +12,8 @@ export interface Step {
   readonly done: (text?: string) => void;
   readonly warn: (text: string) => void;
   readonly fail: (text?: string) => void;
+  /** Ends it without a line: its result is printed elsewhere. */
+  readonly clear: () => void;
 }
 
 /** Tells the operator on stderr what happens; results never go through it. */
@@ -78,6 +80,7 @@ class SinkReporter implements Reporter {
       done: end((line) => this.done(line)),
       warn: end((line) => this.warn(line)),
       fail: end((line) => this.fail(line)),
+      clear: () => this.#show(undefined),
     };
   }
 
@@ -96,6 +99,7 @@ class SinkReporter implements Reporter {
       done: once(step.done),
       warn: once((last) => step.warn(last ?? text)),
       fail: once(step.fail),
+      clear: once(step.clear),
     };
     try {
       const result = await work(guarded);

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import type { CheckResult } from '../../src/commands/diagnose/report.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
 import { KubeConnectionError } from '../../src/kube/errors.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
@@ -174,6 +175,21 @@ describe('the schemas in scripting.md', () => {
         .map((key) => `\`${key}\``)
         .join(', '),
     ).toBe(told);
+  });
+
+  test('diagnose', () => {
+    const finding = { object: 'node a', reason: 'gone', hint: 'Bring it back.' };
+    const check: Required<CheckResult> = {
+      cluster: 'east',
+      category: 'k8s',
+      check: 'nodes',
+      title: 'All nodes are ready',
+      status: 'failed',
+      message: '',
+      findings: [finding],
+      doc: 'docs/diagnose.md#k8s-nodes',
+    };
+    expect(differences({ checks: [check], problems: [{}] }, schema('diagnose'))).toEqual([]);
   });
 
   test('sandbox status', () => {

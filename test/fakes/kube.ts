@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type {
   ApplyOptions,
   DeleteOptions,
+  ExecOptions,
   ExecResult,
   KubeClient,
   KubeObject,
@@ -81,11 +82,12 @@ export class FakeKube implements KubeClient {
   /** Answers of request(): by `METHOD /path`; returns undefined for 404. */
   onRequest: (method: string, path: string, body: unknown) => unknown = defaultRequest;
   onLogs: (namespace: string, pod: string, options?: LogOptions) => string = () => '';
-  onExec: (namespace: string, pod: string, command: readonly string[]) => ExecResult = () => ({
-    exitCode: 0,
-    stdout: '',
-    stderr: '',
-  });
+  onExec: (
+    namespace: string,
+    pod: string,
+    command: readonly string[],
+    options?: ExecOptions,
+  ) => ExecResult | Promise<ExecResult> = () => ({ exitCode: 0, stdout: '', stderr: '' });
   /** Stamps creationTimestamp. */
   now: () => number = () => Date.now();
   #version = 100;
@@ -295,8 +297,8 @@ export class FakeKube implements KubeClient {
     return this.onLogs(namespace, pod, options);
   }
 
-  async exec(namespace: string, pod: string, command: readonly string[]): Promise<ExecResult> {
-    return this.onExec(namespace, pod, command);
+  async exec(namespace: string, pod: string, command: readonly string[], options?: ExecOptions): Promise<ExecResult> {
+    return this.onExec(namespace, pod, command, options);
   }
 
   close(): void {

@@ -53,14 +53,14 @@ describe('the prober', () => {
       address: B,
       source: '10.99.1.3',
       icmp: { count: 2 },
-      pathMtu: { maxBytes: 1500 },
+      pathMtu: {},
       tcp: { port: PROBER_PORT, upBytes: 100_000, downBytes: 200_000 },
       udp: { port: PROBER_PORT, bursts: [BURST, { bytes: 4000, count: 3 }], ask: true },
     });
     expect(report).toEqual({
       id: 'x',
       icmp: { sent: 2, received: 2, rttMs: expect.any(Number), failure: '' },
-      pathMtu: { largestBytes: 1500, toldBytes: null, blackHole: false },
+      pathMtu: { triedBytes: 1500, largestBytes: 1500, toldBytes: null, blackHole: false },
       tcp: {
         ok: true,
         connectMs: expect.any(Number),
@@ -92,7 +92,8 @@ describe('the prober', () => {
 
   test('believes a router that says how much the path carries', () => {
     net.ip('r', 'link set rb mtu 1300');
-    expect(send({ address: B, pathMtu: { maxBytes: 1500 } }).pathMtu).toEqual({
+    expect(send({ address: B, pathMtu: {} }).pathMtu).toEqual({
+      triedBytes: 1500,
       largestBytes: 1300,
       toldBytes: 1300,
       blackHole: false,
@@ -101,8 +102,8 @@ describe('the prober', () => {
 
   test('finds the size from which on packets vanish without a word', () => {
     drop('ip length > 1234 drop');
-    const { pathMtu } = send({ address: B, pathMtu: { maxBytes: 1500 } });
-    expect(pathMtu).toEqual({ largestBytes: 1234, toldBytes: null, blackHole: true });
+    const { pathMtu } = send({ address: B, pathMtu: {} });
+    expect(pathMtu).toEqual({ triedBytes: 1500, largestBytes: 1234, toldBytes: null, blackHole: true });
   });
 
   test('says how a stream fails', () => {
@@ -120,11 +121,11 @@ describe('the prober', () => {
 
   test('says what the node itself or a router answers', () => {
     net.ip('r', 'route add unreachable 10.99.9.0/24');
-    const target = { address: '10.99.9.9', icmp: { count: 1 }, pathMtu: { maxBytes: 1500 } };
+    const target = { address: '10.99.9.9', icmp: { count: 1 }, pathMtu: {} };
     expect(send(target)).toEqual({
       id: 'x',
       icmp: { sent: 1, received: 0, rttMs: null, failure: expect.stringContaining('Host Unreachable') },
-      pathMtu: { largestBytes: null, toldBytes: null, blackHole: false },
+      pathMtu: { triedBytes: 1500, largestBytes: null, toldBytes: null, blackHole: false },
     });
     net.ip('r', 'route del unreachable 10.99.9.0/24');
   });

@@ -1,5 +1,7 @@
 import { describeFailure, type CommandRunner } from '../command.ts';
+import { parseLinks } from '../ip.ts';
 import { parsePingLine } from '../ping.ts';
+import { observeFirstHop } from '../underlay.ts';
 import type { IcmpReport, PathMtuReport, ProbeTarget } from './protocol.ts';
 
 /** IPv4 without options, and ICMP. */
@@ -118,22 +120,39 @@ async function search(packets: WholePackets, good: number, bad: number, steps = 
   return search(packets, best, Math.min(bad, ...next), steps - 1);
 }
 
+const ETHERNET_BYTES = 1500;
+
+/** What the link takes by which packets to an address leave this node. */
+async function firstLinkBytes(runner: CommandRunner, address: string): Promise<number> {
+  try {
+    const hop = await observeFirstHop(runner, address);
+    if (hop === undefined) return ETHERNET_BYTES;
+    const { stdout } = await runner.run('ip', ['-j', '-d', 'addr', 'show', 'dev', hop.link]);
+    return parseLinks(stdout)[0]?.mtuBytes ?? ETHERNET_BYTES;
+  } catch {
+    return ETHERNET_BYTES;
+  }
+}
+
 /**
- * Finds the largest packet that is answered with the don't-fragment bit set. First the largest wanted; then what a
- * router or this node says the path carries; when that does not arrive either, by search.
+ * Finds the largest packet that is answered with the don't-fragment bit set. First the largest wanted
+ * (without a wish, what the first link takes); then what a router or this node says the path carries; when that does
+ * not arrive either, by search.
  */
 export async function probePathMtu(
   runner: CommandRunner,
   where: Where,
-  maxBytes: number,
   timeoutMs: number,
+  wantedBytes?: number,
 ): Promise<PathMtuReport> {
+  const triedBytes = wantedBytes ?? (await firstLinkBytes(runner, where.address));
   const packets = new WholePackets((bytes) => ping(runner, where, { count: 2, bytes, whole: true, timeoutMs }));
-  if (await packets.passes(maxBytes)) return { largestBytes: maxBytes, toldBytes: null, blackHole: false };
+  if (await packets.passes(triedBytes))
+    return { triedBytes, largestBytes: triedBytes, toldBytes: null, blackHole: false };
   const hinted = await followHints(packets);
-  if (hinted !== undefined) return { largestBytes: hinted, toldBytes: hinted, blackHole: false };
+  if (hinted !== undefined) return { triedBytes, largestBytes: hinted, toldBytes: hinted, blackHole: false };
   const { toldBytes } = packets;
-  if (!(await packets.passes(SMALLEST_BYTES))) return { largestBytes: null, toldBytes, blackHole: false };
-  const largestBytes = await search(packets, SMALLEST_BYTES, toldBytes ?? maxBytes);
-  return { largestBytes, toldBytes, blackHole: true };
+  if (!(await packets.passes(SMALLEST_BYTES))) return { triedBytes, largestBytes: null, toldBytes, blackHole: false };
+  const largestBytes = await search(packets, SMALLEST_BYTES, toldBytes ?? triedBytes);
+  return { triedBytes, largestBytes, toldBytes, blackHole: true };
 }

@@ -25,7 +25,7 @@ export async function probeTarget(runner: CommandRunner, target: ProbeTarget, ti
     tcp === undefined ? undefined : probeTcp({ ...target, port: tcp.port }, tcp, timeoutMs),
     udp === undefined ? undefined : probeUdp(target, udp, timeoutMs, systemClock),
   ]);
-  const size = pathMtu === undefined ? undefined : await probePathMtu(runner, target, pathMtu.maxBytes, timeoutMs);
+  const size = pathMtu === undefined ? undefined : await probePathMtu(runner, target, timeoutMs, pathMtu.maxBytes);
   return {
     id,
     ...(echo === undefined ? {} : { icmp: echo }),

@@ -18,8 +18,8 @@ export interface ProbeTarget {
   readonly source?: string;
   /** Echo requests; `bytes` is the size of the IPv4 packet, 84 when not given. */
   readonly icmp?: { readonly count: number; readonly bytes?: number };
-  /** Finds the largest packet that arrives whole, up to this size; with header, don't-fragment bit set. */
-  readonly pathMtu?: { readonly maxBytes: number };
+  /** Finds the largest packet that arrives whole, up to this size; default: what the first link takes. */
+  readonly pathMtu?: { readonly maxBytes?: number };
   readonly tcp?: { readonly port: number; readonly upBytes: number; readonly downBytes: number };
   /** Bursts of datagrams; `bytes` is the size of the IPv4 packet. */
   readonly udp?: {
@@ -46,6 +46,8 @@ export interface IcmpReport {
 }
 
 export interface PathMtuReport {
+  /** The largest size that was tried; with header, don't-fragment bit set. */
+  readonly triedBytes: number;
   /** The largest packet that was answered; null when none was. */
   readonly largestBytes: number | null;
   /** What a router, or this node, said the path carries; null when nobody said anything. */

@@ -60,6 +60,9 @@ describe('search for the largest packet', () => {
     [1250, 1400, { largestBytes: 1250, toldBytes: 1400, blackHole: true }],
     [100, undefined, { largestBytes: null, toldBytes: null, blackHole: false }],
   ])('a path of %d bytes on which routers say %s', async (limit, told, report) => {
-    expect(await probePathMtu(path(limit, told), { address: '1.2.3.4' }, 1500, 10)).toEqual(report);
+    expect(await probePathMtu(path(limit, told), { address: '1.2.3.4' }, 10, 1500)).toEqual({
+      triedBytes: 1500,
+      ...report,
+    });
   });
 });

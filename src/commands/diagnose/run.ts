@@ -1,0 +1,148 @@
+import { ExpectedError, messageOf } from '../../runtime/errors.ts';
+import type { CommandRun } from '../context.ts';
+import { renderStructured } from '../output.ts';
+import { overClusters, type Problem } from '../show/loop.ts';
+import { reportProblems } from '../show/run.ts';
+import { refuseWhenInterrupted } from '../testpods/run.ts';
+import { type Deadline, startDeadline } from '../waiting.ts';
+import type { Category, Check, CheckContext, Outcome } from './check.ts';
+import { checksOf } from './checks.ts';
+import { diagnosed, type DiagnosedCluster } from './cluster.ts';
+import { countResults, resultOf, ResultPrinter, type CheckResult } from './report.ts';
+import { collectTraffic } from './traffic/collect.ts';
+import type { Traffic } from './traffic/model.ts';
+
+const DEFAULT_TIMEOUT_MS = 5 * 60_000;
+
+/** Flags of `subctl diagnose`. */
+export interface DiagnoseOptions {
+  readonly maxNodes: number;
+  readonly testPods: boolean;
+}
+
+/** Everything the checks of all clusters share. */
+interface Examination {
+  readonly run: CommandRun;
+  readonly clusters: readonly DiagnosedCluster[];
+  readonly options: DiagnoseOptions;
+  readonly deadline: Deadline;
+  readonly signal: AbortSignal;
+  readonly chosen: boolean;
+}
+
+/** Clusters of one broker form a set; undefined for one that has not joined. */
+function setOf({ submariner }: DiagnosedCluster): string | undefined {
+  if (submariner === undefined) return undefined;
+  return `${submariner.spec.brokerK8sApiServer} ${submariner.spec.brokerK8sRemoteNamespace}`;
+}
+
+/** Packets are sent once for each set, when the first check asks. */
+function trafficOf(examination: Examination): (cluster: DiagnosedCluster) => Promise<Traffic> {
+  const { run, clusters, options, deadline, signal } = examination;
+  const known = new Map<string, Promise<Traffic>>();
+  return (cluster) => {
+    const set = setOf(cluster) ?? cluster.name;
+    const members = clusters.filter((one) => setOf(one) === set);
+    const traffic = known.get(set) ?? collectTraffic(run, members, { ...options, deadline, signal });
+    known.set(set, traffic);
+    return traffic;
+  };
+}
+
+const OVER: Outcome = {
+  status: 'failed',
+  findings: [
+    { object: 'subctl', reason: 'the time was over before this could be looked at', hint: 'Give it more --timeout.' },
+  ],
+};
+
+async function outcomeOf(check: Check, context: CheckContext): Promise<Outcome> {
+  refuseWhenInterrupted(context.signal);
+  if (context.deadline.remainingMs() <= 0) return OVER;
+  try {
+    return await check.run(context);
+  } catch (error) {
+    refuseWhenInterrupted(context.signal);
+    if (!(error instanceof ExpectedError)) throw error;
+    const finding = { object: `context ${context.cluster.name}`, reason: messageOf(error) };
+    const findings = [error.hint === undefined ? finding : { ...finding, hint: error.hint }];
+    return { status: 'failed', findings };
+  }
+}
+
+/** The checks that apply; of a cluster that has not joined, at least the one that says so. */
+function applicable(category: Category | 'all', { submariner }: DiagnosedCluster): readonly Check[] {
+  const checks = checksOf(category);
+  if (submariner !== undefined) return checks;
+  const joined = checksOf('deployment').filter(({ name }) => name === 'joined');
+  const others = checks.filter(({ joinedOnly, name }) => !joinedOnly && name !== 'joined');
+  return others.length === checks.length ? checks : [...others, ...joined];
+}
+
+async function examine(category: Category | 'all', examination: Examination): Promise<readonly CheckResult[]> {
+  const { run, clusters, deadline, signal, chosen } = examination;
+  const traffic = trafficOf(examination);
+  const printer = new ResultPrinter(run);
+  const results: CheckResult[] = [];
+  for (const cluster of clusters) {
+    const set = setOf(cluster);
+    const others = clusters.filter((one) => one !== cluster && set !== undefined && setOf(one) === set);
+    const context = { run, cluster, others, deadline, signal, chosen, traffic: () => traffic(cluster) };
+    for (const check of applicable(category, cluster)) {
+      const step = run.reporter.start(`${cluster.clusterId}: ${check.title}?`);
+      const outcome = await outcomeOf(check, context).finally(() => step.clear());
+      const result = resultOf(check, outcome, { clusterId: cluster.clusterId, context: cluster.name });
+      results.push(result);
+      printer.print(result);
+    }
+  }
+  return results;
+}
+
+/** Of contexts of one cluster only the first is examined; the others are said. */
+async function distinct(run: CommandRun, clusters: readonly DiagnosedCluster[]): Promise<readonly DiagnosedCluster[]> {
+  const seen = new Map<string, DiagnosedCluster>();
+  for (const cluster of clusters) {
+    const uid = await cluster.facts.uid().catch(() => cluster.client.server);
+    const before = seen.get(uid);
+    if (before === undefined) seen.set(uid, cluster);
+    else run.reporter.warn(`contexts ${before.name} and ${cluster.name} are the same cluster; it is examined once`);
+  }
+  return [...seen.values()];
+}
+
+/** `subctl diagnose CATEGORY`: rejects with ExpectedError when a check failed or a cluster could not be looked at. */
+export async function diagnose(run: CommandRun, category: Category | 'all', options: DiagnoseOptions): Promise<void> {
+  const { connection, timeoutMs = DEFAULT_TIMEOUT_MS } = run.flags;
+  const deadline = startDeadline(run.context.clock, timeoutMs);
+  const { results: looked, problems } = await overClusters(run, async (cluster) => diagnosed(cluster));
+  const clusters = await distinct(
+    run,
+    looked.map(({ value }) => value),
+  );
+  const named = connection.contexts !== undefined || connection.context !== undefined;
+  const chosen = named || clusters.every(({ submariner }) => submariner === undefined);
+  const signal = run.context.interrupted();
+  const results = await examine(category, { run, clusters, options, deadline, signal, chosen });
+  await finish(run, results, problems);
+}
+
+async function finish(run: CommandRun, results: readonly CheckResult[], problems: readonly Problem[]): Promise<void> {
+  const { output } = run.flags;
+  if (output === 'json' || output === 'yaml') run.print(await renderStructured({ checks: results, problems }, output));
+  if (output === 'name') {
+    const failed = results.filter(({ status }) => status === 'failed');
+    run.print(failed.map(({ cluster, category, check }) => `check/${cluster}/${category}/${check}\n`).join(''));
+  }
+  reportProblems(run, problems);
+  const failed = results.filter(({ status }) => status === 'failed').length;
+  const counts = countResults(results);
+  if (failed === 0 && problems.length === 0) {
+    run.reporter.done(counts);
+    return;
+  }
+  const unseen = problems.length === 0 ? '' : `; ${problems.length} clusters could not be looked at`;
+  throw new ExpectedError(`${counts}${unseen}`, {
+    hint: 'Each line with ✗ is followed by what mends it. Start with the first: what comes later often follows from it.',
+  });
+}

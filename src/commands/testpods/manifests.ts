@@ -1,0 +1,75 @@
+import type { KubeObject } from '../../kube/client.ts';
+import type { Pod } from '../../kube/objects.ts';
+
+/** On everything that is made for the time of one command. */
+export const TRANSIENT_LABELS = {
+  'submariner.io/transient': 'true',
+  'app.kubernetes.io/managed-by': 'subctl',
+} as const;
+
+/** Programs ended by nobody end by themselves, so that a forgotten pod does no harm. */
+export const LIFETIME_SECONDS = 900;
+
+/** What the pods of one command in one cluster are made of. */
+export interface TestPodPlan {
+  readonly namespace: string;
+  /** The route agent's: it is on every node already, and the prober is in it. */
+  readonly image: string;
+  readonly imagePullPolicy?: string;
+  /** One pod each. */
+  readonly nodes: readonly string[];
+  /** In the network of the node, as root and privileged. */
+  readonly hostNetwork: boolean;
+  /** What the pod runs. */
+  readonly args: readonly string[];
+  /** Where the pod answers once it is ready (TCP); without it a pod is ready when it runs. */
+  readonly port?: number;
+}
+
+/** The namespace of the pods; its Pod Security profile is as strict as they allow. */
+export function testNamespace({ namespace, hostNetwork }: Pick<TestPodPlan, 'namespace' | 'hostNetwork'>): KubeObject {
+  const enforce = hostNetwork ? 'privileged' : 'restricted';
+  return {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: namespace, labels: { ...TRANSIENT_LABELS, 'pod-security.kubernetes.io/enforce': enforce } },
+  };
+}
+
+const RESTRICTED = {
+  runAsNonRoot: true,
+  runAsUser: 65_534,
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ['ALL'] },
+  seccompProfile: { type: 'RuntimeDefault' },
+} as const;
+
+/** The pods: placed by name, so that a full or cordoned node gets one too. */
+export function testPods(plan: TestPodPlan): readonly Pod[] {
+  const { namespace, image, imagePullPolicy, hostNetwork, args, port } = plan;
+  const probe = port === undefined ? {} : { readinessProbe: { tcpSocket: { port }, periodSeconds: 1 } };
+  return plan.nodes.map((nodeName, index) => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: `probe-${index + 1}`, namespace, labels: { ...TRANSIENT_LABELS, app: 'subctl-probe' } },
+    spec: {
+      nodeName,
+      restartPolicy: 'Never',
+      terminationGracePeriodSeconds: 1,
+      activeDeadlineSeconds: LIFETIME_SECONDS,
+      automountServiceAccountToken: false,
+      tolerations: [{ operator: 'Exists' }],
+      ...(hostNetwork ? { hostNetwork, dnsPolicy: 'ClusterFirstWithHostNet' } : {}),
+      containers: [
+        {
+          name: 'probe',
+          image,
+          ...(imagePullPolicy === undefined ? {} : { imagePullPolicy }),
+          args,
+          ...probe,
+          securityContext: hostNetwork ? { privileged: true, runAsUser: 0 } : RESTRICTED,
+        },
+      ],
+    },
+  }));
+}
