@@ -1,4 +1,5 @@
 import { supersedes } from '../api/gateways.ts';
+import { GATEWAY_LABEL } from '../api/names.ts';
 import type { Endpoint } from '../api/types.ts';
 import { parseEndpoint } from '../api/validate.ts';
 import type { Node } from '../kube/objects.ts';
@@ -127,13 +128,15 @@ export function gatherInputs(view: ClusterView, host: HostFacts): Gathered {
   const { newest, problems } = parseEndpoints(view.endpoints);
   const others = [...newest.values()].filter((endpoint) => endpoint.spec.cluster_id !== view.clusterId);
   const remotes = selectRemotes(others, { clusterId: view.clusterId, cidrs: localCidrs });
-  const mss = mssOf(view.nodes.find((node) => node.metadata.name === view.nodeName));
+  const ownNode = view.nodes.find((node) => node.metadata.name === view.nodeName);
+  const mss = mssOf(ownNode);
   const nodeAddresses = view.nodes.map(nodeAddress).filter((address) => address !== undefined);
   const inputs: Inputs = {
     host,
     gateway: gatewayRole(view, newest.get(view.clusterId), host.underlay.address),
     localCidrs,
     remoteCidrs: minimalCidrs(remotes.flatMap(({ cidrs }) => cidrs)),
+    mayBeGateway: ownNode?.metadata.labels?.[GATEWAY_LABEL] === 'true',
     nodeAddresses: [...new Set([...nodeAddresses, host.underlay.address])].toSorted(),
     mssBytes: mss.bytes,
   };

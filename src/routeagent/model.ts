@@ -25,6 +25,8 @@ export interface Inputs {
   readonly localCidrs: readonly string[];
   /** IPv4 CIDRs of all accepted remote clusters. */
   readonly remoteCidrs: readonly string[];
+  /** This node may become the active gateway: it has the gateway label. */
+  readonly mayBeGateway: boolean;
   /** IPv4 addresses of the cluster's nodes, this one included. */
   readonly nodeAddresses: readonly string[];
   /** MSS for TCP between clusters, from the node annotation submariner.io/tcp-clamp-mss; undefined = as the path's MTU asks. */

@@ -1,3 +1,4 @@
+import { GATEWAY_LABEL } from '../api/names.ts';
 import type { RouteAgent } from '../api/types.ts';
 import type { CommandRunner } from '../host/command.ts';
 import { observeNode } from '../host/facts.ts';
@@ -213,6 +214,7 @@ export class RouteAgentDaemon {
         node.metadata.name,
         nodeAddress(node),
         node.metadata.labels?.['kubernetes.io/hostname'],
+        node.metadata.labels?.[GATEWAY_LABEL],
         node.metadata.name === config.nodeName ? node.metadata.annotations : undefined,
       ]);
     const text = JSON.stringify([nodes.synced, seen]);

@@ -45,6 +45,8 @@ describe('first programming', () => {
     expect((await plan(at)).filter((line) => /fdb|route|rule/.test(line))).toEqual([
       '+ fdb 00:00:00:00:00:00 dst 172.31.0.12 dev vx-submariner',
       '+ fdb 00:00:00:00:00:00 dst 172.31.0.13 dev vx-submariner',
+      '+ fdb 02:53:f0:1f:00:0c dst 172.31.0.12 dev vx-submariner',
+      '+ fdb 02:53:f0:1f:00:0d dst 172.31.0.13 dev vx-submariner',
       '+ nft table inet submariner-routeagent (3 sets, 3 chains, 7 rules)',
       '+ rule pref 150 lookup 150',
       '+ route unreachable 10.131.0.0/16 table 150',
@@ -158,10 +160,25 @@ describe('changes touch only what they are about', () => {
     expect(await plan(at)).toEqual([
       '+ fdb 00:00:00:00:00:00 dst 172.31.0.14 dev vx-submariner',
       '+ fdb 00:00:00:00:00:00 dst 172.31.0.22 dev vx-submariner',
+      '+ fdb 02:53:f0:1f:00:0e dst 172.31.0.14 dev vx-submariner',
+      '+ fdb 02:53:f0:1f:00:16 dst 172.31.0.22 dev vx-submariner',
       '- nft set inet submariner-routeagent nodes 172.31.0.12',
       '+ nft set inet submariner-routeagent nodes 172.31.0.14',
       '+ nft set inet submariner-routeagent nodes 172.31.0.22',
       '- fdb 00:00:00:00:00:00 dst 172.31.0.12 dev vx-submariner',
+      '- fdb 02:53:f0:1f:00:0c dst 172.31.0.12 dev vx-submariner',
+    ]);
+  });
+
+  test('a node that may become the gateway knows the VTEPs of all nodes before', async () => {
+    const at = stage(eastHost(2), 2);
+    await plan(at);
+    const [one, two, three] = EAST_NODES;
+    const labels = { 'submariner.io/gateway': 'true' };
+    at.nodes.set([one!, { ...two!, metadata: { ...two!.metadata, labels } }, three!]);
+    expect(await plan(at)).toEqual([
+      '+ fdb 02:53:f0:1f:00:0b dst 172.31.0.11 dev vx-submariner',
+      '+ fdb 02:53:f0:1f:00:0d dst 172.31.0.13 dev vx-submariner',
     ]);
   });
 

@@ -13,11 +13,24 @@ export function vtepAddress(nodeAddress: string): string {
   return `240.${nodeAddress.split('.').slice(1).join('.')}`;
 }
 
-function desiredPeers(inputs: Inputs): readonly string[] {
-  const { gateway, host } = inputs;
+function otherNodes({ nodeAddresses, host }: Inputs): readonly string[] {
+  return [...new Set(nodeAddresses)].filter((address) => address !== host.underlay.address);
+}
+
+/** Who gets packets whose VTEP is not known yet, ARP requests that is. */
+function floodPeers(inputs: Inputs): readonly string[] {
+  const { gateway } = inputs;
   if (gateway.role === 'worker') return [gateway.address];
-  if (gateway.role !== 'gateway') return [];
-  return [...new Set(inputs.nodeAddresses)].filter((address) => address !== host.underlay.address);
+  return gateway.role === 'gateway' ? otherNodes(inputs) : [];
+}
+
+/**
+ * A node that may become the gateway knows the VTEPs of all nodes by their MAC addresses before it is it: the first nodes
+ * to switch ask for its address, and an answer that does not reach them costs a second.
+ */
+function directPeers(inputs: Inputs): readonly NeighbourState[] {
+  if (!inputs.mayBeGateway && inputs.gateway.role !== 'gateway') return [];
+  return otherNodes(inputs).map((remote) => ({ link: OVERLAY.link, mac: vtepMac(vtepAddress(remote)), remote }));
 }
 
 /** The overlay link of this node, its address and the VTEPs it sends to: the gateway, or on the gateway all nodes. */
@@ -39,6 +52,9 @@ export function desiredOverlay(inputs: Inputs): {
   return {
     links: [link],
     addresses: [{ link: OVERLAY.link, address: `${vtepAddress(underlay.address)}/${prefixLength}` }],
-    neighbours: desiredPeers(inputs).map((remote) => ({ link: OVERLAY.link, mac: ANY_MAC, remote })),
+    neighbours: [
+      ...floodPeers(inputs).map((remote) => ({ link: OVERLAY.link, mac: ANY_MAC, remote })),
+      ...directPeers(inputs),
+    ],
   };
 }
