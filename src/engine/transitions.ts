@@ -10,10 +10,14 @@ interface GatewayEvent {
   readonly message: string;
 }
 
+/** A gateway that has just started, or whose surroundings have, is not ready for a while; that is no news. */
+const PATIENCE_MS = 15_000;
+
 /** Tells operators, by Events of the Gateway and of its Node, when the part of this gateway changed. */
 export class Transitions {
   #told: Part | undefined;
   #reason = '';
+  #unreadySinceMs: number | undefined;
   #alone = false;
 
   /** To be called after each look; writes only what is new. Never rejects. */
@@ -23,6 +27,7 @@ export class Transitions {
     this.#tellAlone(dependencies, state);
     const { reason } = availability.readiness;
     const [before, now] = [this.#told, partOf(dependencies, state)];
+    if (this.#isEarly(now, dependencies)) return;
     const news = before !== now || (now === 'not ready' && reason !== this.#reason);
     this.#told = now;
     this.#reason = reason;
@@ -30,9 +35,16 @@ export class Transitions {
       const { from, cause, durationMs } = failover;
       const message = `took over from gateway ${from}: ${cause} (${durationMs} ms)`;
       await record(dependencies, { type: 'Normal', reason: 'GatewayActive', message }, signal);
-    } else if (news && (before !== undefined || now !== 'not ready')) {
+    } else if (news) {
       await record(dependencies, describe(now, before, { reason, active: availability.activeElsewhere }), signal);
     }
+  }
+
+  #isEarly(now: Part, { clock }: EngineDependencies): boolean {
+    if (now === 'not ready') this.#unreadySinceMs ??= clock.monotonic();
+    else this.#unreadySinceMs = undefined;
+    const early = this.#unreadySinceMs !== undefined && clock.monotonic() - this.#unreadySinceMs < PATIENCE_MS;
+    return early && this.#told !== 'active';
   }
 
   #tellAlone({ elector, logger }: EngineDependencies, { availability }: EngineState): void {

@@ -131,7 +131,10 @@ test('-o wide adds the message, -o json keeps its shape', async () => {
 
 const TABLES: readonly (readonly [string, readonly string[]])[] = [
   ['endpoints', ['CLUSTER   ENDPOINT IP   PUBLIC IP   CABLE DRIVER   TYPE', 'local', 'remote']],
-  ['gateways', ['NODE     HA STATUS   SUMMARY', 'east-1   active      all connections (1) are established']],
+  [
+    'gateways',
+    ['NODE     HA STATUS   SINCE   SUMMARY', 'east-1   active              all connections (1) are established'],
+  ],
   ['clusters', ['CLUSTER   TYPE     CLUSTER CIDRS', 'east      local', 'west      remote']],
   [
     'networks',
@@ -194,6 +197,36 @@ test('an unreachable cluster is reported and the others are shown', async () => 
   expect(outcome.stderr).toContain('context gone: cannot reach the API server https://west:6443');
   expect(outcome.exitCode).toBe(1);
   expect(await harness.run('show', 'connections', '--contexts', 'east')).toMatchObject({ exitCode: 0 });
+});
+
+test('show gateways tells how a gateway became active, and whether another one could', async () => {
+  const kube = east();
+  const harness = new Harness({ east: kube });
+  const [active] = kube.all<KubeObject & { status: object }>(RESOURCES.gateways);
+  const put = (name: string, haStatus: string, said: object): void => {
+    const nowMs = harness.clock.now();
+    const since = new Date(nowMs - 185_000).toISOString();
+    const lastFailover = { at: since, from: 'east-2', cause: 'gateway east-2 is silent', durationMs: 640 };
+    const availability = { since, slots: 2, cables: [], ...(haStatus === 'active' ? { lastFailover } : {}), ...said };
+    const annotations = { 'subctl.submariner.io/availability': JSON.stringify(availability) };
+    kube.drop(RESOURCES.gateways, name, NAMESPACE);
+    const status = { ...active!.status, haStatus };
+    kube.seed(RESOURCES.gateways, {
+      ...active!,
+      metadata: { name, namespace: NAMESPACE, annotations },
+      status,
+    } as KubeObject);
+  };
+  put('east-1', 'active', { ready: true, reason: '' });
+  put('east-2', 'passive', { ready: true, reason: '' });
+  put('east-3', 'passive', { ready: false, reason: 'no other cluster answers through its cables (west)' });
+  const { stdout } = await harness.run('show', 'gateways');
+  expect(stdout).toMatch(
+    /east-1 +active +3m05s +all connections \(1\) are established +3m05s ago from east-2 in 640 ms: gateway east-2 is silent/,
+  );
+  expect(stdout).toMatch(/east-2 +passive +3m05s +ready to take over/);
+  expect(stdout).toMatch(/east-3 +passive +3m05s +not ready to take over: no other cluster answers/);
+  expect((await harness.run('show', 'gateways', '-o', 'yaml')).stdout).toContain('standby: ready');
 });
 
 test('a cluster that has not joined is reported and is no failure', async () => {

@@ -1,3 +1,4 @@
+import { AVAILABILITY_ANNOTATION } from '../../src/api/availability.ts';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import type { CheckResult } from '../../src/commands/diagnose/report.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
@@ -87,8 +88,15 @@ function seedStatus(kube: FakeKube): void {
   kube.seed(RESOURCES.clusters, { metadata: at('west'), spec } as KubeObject);
   const endpoint = endpointSpec('west', '10.0.0.2');
   const connection = { status: 'connected', statusMessage: '', endpoint, usingIP: '10.0.0.2', latencyRTT: RTT };
+  const lastFailover = {
+    at: '2030-01-01T00:00:00.000Z',
+    from: 'east-2',
+    cause: 'gateway east-2 is silent',
+    durationMs: 640,
+  };
+  const availability = { ready: true, reason: '', since: lastFailover.at, slots: 2, cables: [], lastFailover };
   kube.seed(RESOURCES.gateways, {
-    metadata: at('east-1'),
+    metadata: { ...at('east-1'), annotations: { [AVAILABILITY_ANNOTATION]: JSON.stringify(availability) } },
     status: {
       version: '9.8.7',
       haStatus: 'active',

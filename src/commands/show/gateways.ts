@@ -1,5 +1,7 @@
+import { parseAvailability, type Availability, type Failover } from '../../api/availability.ts';
 import { CABLE_DRIVER_ANNOTATION } from '../../api/names.ts';
 import type { Gateway } from '../../api/types.ts';
+import { formatDuration } from '../duration.ts';
 import type { Column } from '../output.ts';
 import { readGateways } from './connections.ts';
 import { silence } from './freshness.ts';
@@ -10,6 +12,12 @@ interface GatewayItem {
   readonly cluster: string;
   readonly node: string;
   readonly haStatus: string;
+  /** Whether it could take over: `ready`, why not, or empty for the active one and for one that does not say. */
+  readonly standby: string;
+  /** Since when it is active or passive; RFC 3339, empty when it does not say. */
+  readonly since: string;
+  /** How it became active, null when it did not take over from another one. */
+  readonly lastFailover: Failover | null;
   readonly summary: string;
   readonly connections: number;
   readonly connected: number;
@@ -30,11 +38,16 @@ function gatewayItem(cluster: string, gateway: Gateway, nowMs: number): GatewayI
   const failure = silence(gateway, nowMs) ?? status.statusFailure;
   const connected = status.connections.filter((connection) => connection.status === 'connected').length;
   const total = status.connections.length;
+  const availability = parseAvailability(gateway);
+  const active = status.haStatus === 'active';
   return {
     cluster,
     node: metadata.name ?? status.localEndpoint.hostname,
     haStatus: status.haStatus,
-    summary: failure === '' ? summarise(connected, total) : failure,
+    standby: active ? '' : standbyOf(availability),
+    since: availability?.since ?? '',
+    lastFailover: active ? (availability?.lastFailover ?? null) : null,
+    summary: failure === '' ? (active ? summarise(connected, total) : describeStandby(availability)) : failure,
     connections: total,
     connected,
     failure,
@@ -47,6 +60,28 @@ function gatewayItem(cluster: string, gateway: Gateway, nowMs: number): GatewayI
   };
 }
 
+function standbyOf(availability: Availability | undefined): string {
+  if (availability === undefined) return '';
+  return availability.ready ? 'ready' : availability.reason;
+}
+
+function describeStandby(availability: Availability | undefined): string {
+  if (availability === undefined) return 'no connections';
+  return availability.ready ? 'ready to take over' : `not ready to take over: ${availability.reason}`;
+}
+
+function describeFailover(failover: Failover | null, nowMs: number): string {
+  if (failover === null) return '';
+  const { at, from, cause, durationMs } = failover;
+  return `${ageOf(at, nowMs)} ago from ${from} in ${durationMs} ms: ${cause}`;
+}
+
+/** Time since then, for people; empty when it is not known. */
+function ageOf(time: string, nowMs: number): string {
+  const thenMs = Date.parse(time);
+  return Number.isNaN(thenMs) ? '' : formatDuration(Math.max(0, nowMs - thenMs));
+}
+
 function summarise(connected: number, total: number): string {
   if (total === 0) return 'no connections';
   return connected === total
@@ -54,10 +89,18 @@ function summarise(connected: number, total: number): string {
     : `${connected} of ${total} connections are established`;
 }
 
-const COLUMNS: readonly Column<GatewayItem>[] = [
-  { header: 'NODE', value: ({ node }) => node, maxWidth: 30 },
-  { header: 'HA STATUS', value: ({ haStatus }) => haStatus },
-  { header: 'SUMMARY', value: ({ summary }) => summary },
+function columnsAt(nowMs: number): readonly Column<GatewayItem>[] {
+  return [
+    { header: 'NODE', value: ({ node }) => node, maxWidth: 30 },
+    { header: 'HA STATUS', value: ({ haStatus }) => haStatus },
+    { header: 'SINCE', value: ({ since }) => ageOf(since, nowMs) },
+    { header: 'SUMMARY', value: ({ summary }) => summary },
+    { header: 'LAST FAIL-OVER', value: ({ lastFailover }) => describeFailover(lastFailover, nowMs) },
+    ...WIDE_COLUMNS,
+  ];
+}
+
+const WIDE_COLUMNS: readonly Column<GatewayItem>[] = [
   { header: 'VERSION', value: ({ version }) => version, wideOnly: true },
   { header: 'PRIVATE IP', value: ({ privateIP }) => privateIP, wideOnly: true },
   { header: 'PUBLIC IP', value: ({ publicIP }) => publicIP, wideOnly: true },
@@ -80,7 +123,7 @@ export const gatewaysView: View = {
   read: async (cluster) =>
     shown(
       (await readGateways(cluster)).map((gateway) => gatewayItem(cluster.clusterId, gateway, cluster.nowMs)),
-      COLUMNS,
+      columnsAt(cluster.nowMs),
       ({ node }) => `gateway.submariner.io/${node}`,
     ),
 };
