@@ -38,16 +38,11 @@ function gatewayItem(cluster: string, gateway: Gateway, nowMs: number): GatewayI
   const failure = silence(gateway, nowMs) ?? status.statusFailure;
   const connected = status.connections.filter((connection) => connection.status === 'connected').length;
   const total = status.connections.length;
-  const availability = parseAvailability(gateway);
-  const active = status.haStatus === 'active';
   return {
     cluster,
     node: metadata.name ?? status.localEndpoint.hostname,
     haStatus: status.haStatus,
-    standby: active ? '' : standbyOf(availability),
-    since: availability?.since ?? '',
-    lastFailover: active ? (availability?.lastFailover ?? null) : null,
-    summary: failure === '' ? (active ? summarise(connected, total) : describeStandby(availability)) : failure,
+    ...partOf(gateway, { connected, total, failure }),
     connections: total,
     connected,
     failure,
@@ -58,6 +53,21 @@ function gatewayItem(cluster: string, gateway: Gateway, nowMs: number): GatewayI
     implementation: metadata.annotations?.[CABLE_DRIVER_ANNOTATION] ?? '',
     cableConfig: status.localEndpoint.backend_config ?? {},
   };
+}
+
+/** The part of a gateway among those of its cluster. */
+function partOf(
+  gateway: Gateway,
+  { connected, total, failure }: { readonly connected: number; readonly total: number; readonly failure: string },
+): Pick<GatewayItem, 'standby' | 'since' | 'lastFailover' | 'summary'> {
+  const availability = parseAvailability(gateway);
+  const since = availability?.since ?? '';
+  if (gateway.status.haStatus === 'active') {
+    const summary = failure === '' ? summarise(connected, total) : failure;
+    return { standby: '', since, lastFailover: availability?.lastFailover ?? null, summary };
+  }
+  const summary = failure === '' ? describeStandby(availability) : failure;
+  return { standby: standbyOf(availability), since, lastFailover: null, summary };
 }
 
 function standbyOf(availability: Availability | undefined): string {
