@@ -5,6 +5,8 @@ import { ExpectedError } from '../runtime/errors.ts';
 export interface Right {
   readonly verbs: readonly string[];
   readonly type: ResourceType;
+  /** For example exec. */
+  readonly subresource?: string;
   /** Undefined: cluster-wide. */
   readonly namespace?: string | undefined;
 }
@@ -34,13 +36,13 @@ const REVIEWS = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
 
 /** Asks the API server about every right at once; those that are missing, as `verb resource.group in namespace`, each with the place before it. */
 async function missingRights({ where, client, rights, ifNone }: RightsAt): Promise<readonly string[]> {
-  const questions = rights.flatMap(({ verbs, type, namespace }) => verbs.map((verb) => ({ verb, type, namespace })));
+  const questions = rights.flatMap(({ verbs, ...right }) => verbs.map((verb) => ({ verb, ...right })));
   const answers = await Promise.all(
-    questions.map(async ({ verb, type, namespace }) => {
+    questions.map(async ({ verb, type, subresource, namespace }) => {
       const { status } = await client.request<Review>('POST', REVIEWS, {
         apiVersion: 'authorization.k8s.io/v1',
         kind: 'SelfSubjectAccessReview',
-        spec: { resourceAttributes: { verb, group: type.group, resource: type.plural, namespace } },
+        spec: { resourceAttributes: { verb, group: type.group, resource: type.plural, subresource, namespace } },
       });
       return status?.allowed === true;
     }),
@@ -50,16 +52,11 @@ async function missingRights({ where, client, rights, ifNone }: RightsAt): Promi
   return groupByPlace(missing).map((right) => `${where}: ${right}`);
 }
 
-function groupByPlace(
-  missing: readonly {
-    readonly verb: string;
-    readonly type: ResourceType;
-    readonly namespace?: string | undefined;
-  }[],
-): readonly string[] {
+function groupByPlace(missing: readonly (Omit<Right, 'verbs'> & { readonly verb: string })[]): readonly string[] {
   const verbsOf = new Map<string, string[]>();
-  for (const { verb, type, namespace } of missing) {
-    const resource = type.group === '' ? type.plural : `${type.plural}.${type.group}`;
+  for (const { verb, type, subresource, namespace } of missing) {
+    const plural = subresource === undefined ? type.plural : `${type.plural}/${subresource}`;
+    const resource = type.group === '' ? plural : `${plural}.${type.group}`;
     const place = `${resource}${namespace === undefined ? ' (cluster-wide)' : ` in namespace ${namespace}`}`;
     verbsOf.set(place, [...(verbsOf.get(place) ?? []), verb]);
   }

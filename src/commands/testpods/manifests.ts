@@ -1,5 +1,5 @@
 import type { KubeObject } from '../../kube/client.ts';
-import type { Pod } from '../../kube/objects.ts';
+import type { Pod, Service } from '../../kube/objects.ts';
 
 /** On everything that is made for the time of one command. */
 export const TRANSIENT_LABELS = {
@@ -10,9 +10,18 @@ export const TRANSIENT_LABELS = {
 /** Programs ended by nobody end by themselves, so that a forgotten pod does no harm. */
 export const LIFETIME_SECONDS = 900;
 
+/** Label with the name of the run, on everything it makes. */
+export const RUN_LABEL = 'submariner.io/test-run';
+/** Label with the name of the pod, for its Service. */
+const POD_LABEL = 'submariner.io/test-pod';
+
 /** What the pods of one command in one cluster are made of. */
 export interface TestPodPlan {
   readonly namespace: string;
+  /** A name no other run has. */
+  readonly run: string;
+  /** Whether the namespace is made for the pods, and removed with them. */
+  readonly ownNamespace: boolean;
   /** The route agent's: it is on every node already, and the prober is in it. */
   readonly image: string;
   readonly imagePullPolicy?: string;
@@ -24,6 +33,8 @@ export interface TestPodPlan {
   readonly args: readonly string[];
   /** Where the pod answers once it is ready (TCP); without it a pod is ready when it runs. */
   readonly port?: number;
+  /** Whether each pod has a Service of its own too, for this port over TCP and UDP. */
+  readonly services?: boolean;
 }
 
 /** The namespace of the pods; its Pod Security profile is as strict as they allow. */
@@ -46,12 +57,17 @@ const RESTRICTED = {
 
 /** The pods: placed by name, so that a full or cordoned node gets one too. */
 export function testPods(plan: TestPodPlan): readonly Pod[] {
-  const { namespace, image, imagePullPolicy, hostNetwork, args, port } = plan;
+  const { namespace, run, ownNamespace, image, imagePullPolicy, hostNetwork, args, port } = plan;
   const probe = port === undefined ? {} : { readinessProbe: { tcpSocket: { port }, periodSeconds: 1 } };
+  const nameOf = (index: number): string => `${ownNamespace ? 'probe' : run}-${index + 1}`;
   return plan.nodes.map((nodeName, index) => ({
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name: `probe-${index + 1}`, namespace, labels: { ...TRANSIENT_LABELS, app: 'subctl-probe' } },
+    metadata: {
+      name: nameOf(index),
+      namespace,
+      labels: { ...TRANSIENT_LABELS, app: 'subctl-probe', [RUN_LABEL]: run, [POD_LABEL]: nameOf(index) },
+    },
     spec: {
       nodeName,
       restartPolicy: 'Never',
@@ -70,6 +86,21 @@ export function testPods(plan: TestPodPlan): readonly Pod[] {
           securityContext: hostNetwork ? { privileged: true, runAsUser: 0 } : RESTRICTED,
         },
       ],
+    },
+  }));
+}
+
+/** A Service for each pod, of the same name; none unless the plan asks for them. */
+export function testServices(plan: TestPodPlan): readonly Service[] {
+  const { namespace, run, port, services } = plan;
+  if (services !== true || port === undefined) return [];
+  return testPods(plan).map(({ metadata: { name = '' } }) => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace, labels: { ...TRANSIENT_LABELS, [RUN_LABEL]: run } },
+    spec: {
+      selector: { [POD_LABEL]: name },
+      ports: ['TCP', 'UDP'].map((protocol) => ({ name: protocol.toLowerCase(), protocol, port, targetPort: port })),
     },
   }));
 }

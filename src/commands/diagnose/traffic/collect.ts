@@ -1,10 +1,10 @@
 import { ROUTEAGENT_COMPONENT, OPERATOR_NAMESPACE } from '../../../api/names.ts';
-import { parseReports, PROBER_PORT, type ProbeOrder } from '../../../host/prober/protocol.ts';
+import { PROBER_PORT, type ProbeOrder } from '../../../host/prober/protocol.ts';
 import type { KubeClient } from '../../../kube/client.ts';
 import type { Pod } from '../../../kube/objects.ts';
-import { ExpectedError } from '../../../runtime/errors.ts';
 import type { CommandRun } from '../../context.ts';
 import { refuseWhenInterrupted, withTestPods, type TestPod, type TestPods } from '../../testpods/run.ts';
+import { sendProbes, type Mouth } from '../../testpods/send.ts';
 import type { Deadline } from '../../waiting.ts';
 import { isReadyNode, podsByNode, type DiagnosedCluster } from '../cluster.ts';
 import type { Crossing, Place, Traffic } from './model.ts';
@@ -71,12 +71,6 @@ async function trafficCluster(sender: Sender, pods: readonly TestPod[]): Promise
   };
 }
 
-interface Mouth {
-  readonly client: KubeClient;
-  readonly namespace: string;
-  readonly pod: string;
-}
-
 /** The pod from which packets of a place are sent. */
 function mouthOf({ kind, node, cluster }: Place, senders: readonly Sender[], pods: readonly TestPod[]): Mouth {
   const own = pods.find((pod) => pod.clusterId === cluster && pod.node === node);
@@ -92,23 +86,8 @@ async function runErrand(
   { signal, deadline }: Pick<TrafficOptions, 'signal' | 'deadline'>,
 ): Promise<readonly Crossing[]> {
   const order: ProbeOrder = { targets: sends.map(({ target }) => target), timeoutMs: ANSWER_MS };
-  const options = {
-    signal,
-    timeoutMs: Math.max(1, Math.ceil(Math.min(SEND_MS, deadline.remainingMs()))),
-    stdin: Promise.resolve(`${JSON.stringify(order)}\n`),
-  };
-  const command = ['routeagent', 'probe', 'send'];
-  let failure = '';
-  let stdout = '';
-  try {
-    const result = await mouth.client.exec(mouth.namespace, mouth.pod, command, options);
-    stdout = result.stdout;
-    if (result.exitCode !== 0) failure = `the prober ended with ${result.exitCode}: ${result.stderr.trim()}`;
-  } catch (error) {
-    if (!(error instanceof ExpectedError)) throw error;
-    failure = error.message;
-  }
-  const reports = new Map(parseReports(stdout).map((report) => [report.id, report]));
+  const timeoutMs = Math.max(1, Math.ceil(Math.min(SEND_MS, deadline.remainingMs())));
+  const { reports, failure } = await sendProbes(mouth, order, { signal, timeoutMs });
   return sends.map(({ to, target }) => {
     const report = reports.get(target.id);
     return { from, to, report, failure: report === undefined ? failure || 'the prober said nothing' : '' };
