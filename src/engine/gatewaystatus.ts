@@ -11,6 +11,7 @@ import { sameGateway } from './status.ts';
 const ENGINE_MANAGER = 'submariner-gateway';
 /** A Gateway is written at least this often. */
 const HEARTBEAT_MS = 5000;
+/** Shortest time between two looks whether that is due; also how much earlier than that it is written. */
 const LOOK_MS = 500;
 /** A Gateway that was not written for so long belongs to a dead engine (upstream's number). */
 const STALE_GATEWAY_MS = 15_000;
@@ -33,13 +34,13 @@ export class GatewayReporter {
   /** Calls back whenever the heartbeat is due, until aborted; never rejects. */
   async beat(onDue: () => void, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.#options.clock.sleep(LOOK_MS, signal);
-      if (!signal.aborted && this.#isDue()) onDue();
+      await this.#options.clock.sleep(Math.max(LOOK_MS, this.#dueInMs()), signal);
+      if (!signal.aborted && this.#dueInMs() <= 0) onDue();
     }
   }
 
-  #isDue(): boolean {
-    return this.#options.clock.monotonic() >= this.#writtenAtMs + HEARTBEAT_MS - LOOK_MS;
+  #dueInMs(): number {
+    return this.#writtenAtMs + HEARTBEAT_MS - LOOK_MS - this.#options.clock.monotonic();
   }
 
   /** Writes when there is a reason to; rejects when the API server does not take it. */
@@ -47,7 +48,7 @@ export class GatewayReporter {
     const news = this.#written === undefined || !sameGateway(this.#written, gateway);
     const { client, clock } = this.#options;
     const startedMs = clock.monotonic();
-    if (!news && !this.#isDue()) return;
+    if (!news && this.#dueInMs() > 0) return;
     const { metadata } = gateway;
     const stamp = { [UPDATE_TIMESTAMP]: String(Math.floor(clock.now() / 1000)) };
     const stamped = { ...gateway, metadata: { ...metadata, annotations: { ...metadata.annotations, ...stamp } } };

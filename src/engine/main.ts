@@ -4,11 +4,12 @@ import { ENDPOINT_PORTS } from '../api/daemonstate.ts';
 import { GATEWAY_LEASE, TUNNEL_PORT } from '../api/names.ts';
 import type { Gateway } from '../api/types.ts';
 import { createRunner, type CommandRunner } from '../host/command.ts';
-import { parseLinks } from '../host/ip.ts';
 import { watchNetwork } from '../host/monitor.ts';
 import { createPingWatcher } from '../host/ping.ts';
 import { removeState, ROUTEAGENT_STATE } from '../host/statefolder.ts';
+import { RecentLooks } from '../host/recent.ts';
 import { openUdpSocket, sourceAddressFor } from '../host/udp.ts';
+import { observeLinks } from '../host/underlay.ts';
 import { createBrokerClient, DAEMON_TIMES } from '../kube/brokerclient.ts';
 import type { KubeClient, KubeObject } from '../kube/client.ts';
 import { EventRecorder } from '../kube/events.ts';
@@ -28,7 +29,7 @@ import type { Logger } from '../runtime/logger.ts';
 import { runDaemon, type Environment } from '../runtime/process.ts';
 import { cleanUpBrokerObjects, cleanUpLocalObjects, cleanUpNode, staysGateway } from './cleanup.ts';
 import { readEngineConfig, type EngineConfig } from './config.ts';
-import type { EngineStores } from './context.ts';
+import type { EngineDependencies, EngineStores } from './context.ts';
 import type { CableDriver } from './drivers/driver.ts';
 import type { NetworkWatcher } from './drivers/dependencies.ts';
 import { createDriver, type DriverDependencies } from './drivers/index.ts';
@@ -45,6 +46,8 @@ import { EngineTelemetry } from './telemetry/telemetry.ts';
 const DEFAULT_STATE_DIR = '/var/lib/submariner';
 /** How long a stopping engine waits for the answer whether its node stays a gateway. */
 const STAYS_MS = 2000;
+/** What was seen of the kernel serves for so long while it reports nothing; less than the cables are looked after. */
+const OBSERVED_MS = 25_000;
 const DRIVER_NAMES = ['libreswan', 'wireguard', 'vxlan'] as const;
 type DriverName = (typeof DRIVER_NAMES)[number];
 
@@ -75,8 +78,7 @@ function nodeFacts(runner: CommandRunner): NodeFacts {
   return {
     sourceAddress: sourceAddressFor,
     addresses: async (signal) => {
-      const { stdout } = await runner.run('ip', ['-j', '-d', 'addr', 'show'], { signal });
-      return parseLinks(stdout).flatMap(({ name, addresses }): readonly LinkAddress[] =>
+      return (await observeLinks(runner, signal)).flatMap(({ name, addresses }): readonly LinkAddress[] =>
         addresses
           .filter((cidr) => ipFamily(cidr) === 4)
           .map((cidr) => ({ link: name, address: cidr.split('/')[0] ?? cidr })),
@@ -132,10 +134,22 @@ function createStores({ namespace, nodeName }: EngineConfig, client: KubeClient,
   };
 }
 
+/** This node, and the watch on it: what was seen of its kernel last serves while nothing is reported. */
+function watchedNode(
+  logger: Logger,
+  signal: AbortSignal,
+): Pick<EngineDependencies, 'watchKernel'> & { readonly runner: CommandRunner } {
+  const recent = new RecentLooks({ maxAgeMs: OBSERVED_MS });
+  return {
+    runner: createRunner({ logger, recent }),
+    watchKernel: (onChange) => watchNetwork({ logger, recent }, RELEVANT, onChange, signal),
+  };
+}
+
 async function serve(config: EngineConfig, client: KubeClient, logger: Logger, signal: AbortSignal): Promise<void> {
   const { namespace, broker, stateDir, cableDriver, clusterId, nodeName } = config;
   if (broker === undefined) throw new UsageError('BROKER_K8S_APISERVER is not set');
-  const runner = createRunner({ logger });
+  const { runner, watchKernel } = watchedNode(logger, signal);
   const recorder = new EngineRecorder(systemClock);
   const onNetwork: NetworkWatcher = (desired, plan) => recorder.tookNetwork(desired, plan);
   const driverAt = (name: DriverName, at: DriverPlace): CableDriver =>
@@ -164,7 +178,7 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
       stores,
       mirror,
       createDriver: (at) => recorder.recording(driverAt(cableDriver, at)),
-      watchKernel: (onChange) => watchNetwork({ logger }, RELEVANT, onChange, signal),
+      watchKernel,
       facts: nodeFacts(runner),
       publicIp: publicIpSources(client, namespace),
       ping: createPingWatcher({ logger }),

@@ -1,6 +1,14 @@
 import { ExpectedError } from '../runtime/errors.ts';
-import type { CommandRunner } from './command.ts';
+import { lookOnce, type CommandRunner } from './command.ts';
 import { parseJsonList, parseLinks, type ObservedLink } from './ip.ts';
+
+/** All links of this node with their addresses; what was seen of them last may do where the kernel is watched. */
+export function observeLinks(runner: CommandRunner, signal?: AbortSignal): Promise<readonly ObservedLink[]> {
+  return lookOnce(runner, 'links', async () => {
+    const { stdout } = await runner.run('ip', ['-j', '-d', 'addr', 'show'], signal === undefined ? {} : { signal });
+    return parseLinks(stdout);
+  });
+}
 
 /** The link that holds an address of this node. */
 export async function observeUnderlay(
@@ -8,9 +16,8 @@ export async function observeUnderlay(
   address: string,
   signal?: AbortSignal,
 ): Promise<{ readonly link: string; readonly mtuBytes: number }> {
-  const { stdout } = await runner.run('ip', ['-j', '-d', 'addr', 'show'], signal === undefined ? {} : { signal });
   const holds = (link: ObservedLink): boolean => link.addresses.some((text) => text.split('/')[0] === address);
-  const found = parseLinks(stdout).find(holds);
+  const found = (await observeLinks(runner, signal)).find(holds);
   if (found === undefined) {
     throw new ExpectedError(`no link of this node has the address ${address}`, {
       hint: 'The private IP of this gateway changed, or SUBMARINER_INTERFACE names another link; see `ip addr`.',

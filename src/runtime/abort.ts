@@ -1,5 +1,8 @@
 import type { Clock } from './clock.ts';
 
+/** One for all: making a reason of its own, with a stack, costs more than anything else of a short run. */
+const ENDED = new DOMException('the run has ended', 'AbortError');
+
 /**
  * Runs something with an abort controller of its own that is also aborted when `parent` is, and aborts it when the run
  * has ended. Unlike AbortSignal.any it leaves nothing behind on a parent that lives as long as the process.
@@ -16,7 +19,7 @@ export async function withAbort<T>(
     return await run(controller);
   } finally {
     parent?.removeEventListener('abort', forward);
-    controller.abort();
+    controller.abort(ENDED);
   }
 }
 
