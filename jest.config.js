@@ -1,4 +1,4 @@
-/** One project a kind of test, so that each can be run alone: npm run test:unit, test:netns, test:e2e. */
+/** One project a kind of test, so that each can be run alone: npm run test:unit, test:netns, test:e2e, test:faults. */
 const base = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
@@ -12,9 +12,15 @@ export default {
       ...base,
       displayName: 'unit',
       testMatch: ['<rootDir>/test/**/*.test.ts'],
-      testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/netns/', '<rootDir>/test/e2e/'],
+      testPathIgnorePatterns: [
+        '/node_modules/',
+        '<rootDir>/test/netns/',
+        '<rootDir>/test/e2e/',
+        '<rootDir>/test/faults/',
+      ],
     },
     { ...base, displayName: 'netns', testMatch: ['<rootDir>/test/netns/**/*.test.ts'] },
+    { ...base, displayName: 'faults', testMatch: ['<rootDir>/test/faults/**/*.test.ts'] },
     { ...base, displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/**/*.test.ts'] },
   ],
   reporters: ['default', '<rootDir>/tools/jest-line.mjs'],

@@ -14,6 +14,7 @@ export interface Finished {
 export class TestSandbox {
   readonly name = `t-${randomBytes(3).toString('hex')}`;
   readonly root = mkdtempSync(path.join(tmpdir(), 'sbx-e2e-'));
+  readonly #running = new Set<ChildProcess>();
 
   start(args: readonly string[]): ChildProcess {
     const env = {
@@ -22,11 +23,14 @@ export class TestSandbox {
       SUBCTL_SANDBOX_DIR: path.join(this.root, 'state'),
       NO_COLOR: '1',
     };
-    return spawn(path.resolve('bin/subctl'), [...args, ...controlPlaneOf(args)], {
+    const child = spawn(path.resolve('bin/subctl'), [...args, ...controlPlaneOf(args)], {
       cwd: this.root,
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    this.#running.add(child);
+    child.once('close', () => this.#running.delete(child));
+    return child;
   }
 
   run(...args: readonly string[]): Promise<Finished> {
@@ -61,7 +65,11 @@ export class TestSandbox {
     return [...namespaces, ...processes.map((pid) => `process ${pid}`), ...files];
   }
 
+  /** Removes everything, also while something is still being done to the sandbox. */
   async dispose(): Promise<void> {
+    const ends = [...this.#running].map((child) => new Promise((resolve) => child.once('close', resolve)));
+    for (const child of this.#running) child.kill('SIGINT');
+    await Promise.all(ends);
     await this.run('sandbox', 'down', '--name', this.name);
     rmSync(this.root, { recursive: true, force: true });
   }
