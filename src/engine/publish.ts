@@ -2,7 +2,7 @@ import { parseGateways } from '../api/gateways.ts';
 import type { Cluster, Endpoint } from '../api/types.ts';
 import { parseEndpoint } from '../api/validate.ts';
 import type { KubeClient, KubeObject, ResourceType } from '../kube/client.ts';
-import { isNotFound } from '../kube/errors.ts';
+import { isAlreadyExists, isNotFound } from '../kube/errors.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import type { Logger } from '../runtime/logger.ts';
 
@@ -43,6 +43,23 @@ async function ensure(
   return true;
 }
 
+/** The same for an object that is most likely not there yet: one request instead of two, while traffic waits for it. */
+async function introduce(
+  inputs: Pick<PublishInputs, 'client' | 'mayWrite'>,
+  type: ResourceType,
+  wanted: WithSpec,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (!inputs.mayWrite()) return false;
+  try {
+    await inputs.client.create(type, wanted, { signal });
+    return true;
+  } catch (error) {
+    if (!isAlreadyExists(error)) throw error;
+    return ensure(inputs, type, wanted, signal);
+  }
+}
+
 export interface PublishInputs {
   readonly client: KubeClient;
   readonly logger: Logger;
@@ -61,7 +78,8 @@ export interface PublishInputs {
  */
 export async function publishLocal(inputs: PublishInputs, signal: AbortSignal): Promise<void> {
   const { client, logger, cluster, endpoint, known, mayWrite } = inputs;
-  if (await ensure(inputs, RESOURCES.endpoints, endpoint, signal))
+  const isKnown = known.some(({ metadata }) => metadata.name === endpoint.metadata.name);
+  if (await (isKnown ? ensure : introduce)(inputs, RESOURCES.endpoints, endpoint, signal))
     logger.info('published the local Endpoint', {
       endpoint: endpoint.metadata.name,
       privateIp: endpoint.spec.private_ip,

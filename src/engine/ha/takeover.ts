@@ -198,7 +198,7 @@ function compareKeys(a: Precedence, b: Precedence): number {
 function causeOf(reason: Reason, { holder, term, moveCause }: LeaseView): string {
   const name = holder?.node ?? '';
   const causes: Readonly<Record<Reason, string>> = {
-    move: moveCause ?? 'planned: moved by operator',
+    move: moveCause ?? 'planned: handed over',
     free: moveCause ?? (term === 0 ? 'no gateway was active' : 'the former gateway gave the lease back'),
     expired: `lease of gateway ${name} expired`,
     silent: `gateway ${name} is silent`,
