@@ -43,20 +43,17 @@ async function ensure(
   return true;
 }
 
-/** The same for an object that is most likely not there yet: one request instead of two, while traffic waits for it. */
-async function introduce(
-  inputs: Pick<PublishInputs, 'client' | 'mayWrite'>,
-  type: ResourceType,
-  wanted: WithSpec,
-  signal: AbortSignal,
-): Promise<boolean> {
-  if (!inputs.mayWrite()) return false;
+/** An Endpoint that is not known is most likely not there: one request instead of two, while traffic waits for it. */
+async function publishEndpoint(inputs: PublishInputs, signal: AbortSignal): Promise<boolean> {
+  const { client, endpoint, known, mayWrite } = inputs;
+  const isKnown = known.some(({ metadata }) => metadata.name === endpoint.metadata.name);
+  if (isKnown || !mayWrite()) return ensure(inputs, RESOURCES.endpoints, endpoint, signal);
   try {
-    await inputs.client.create(type, wanted, { signal });
+    await client.create(RESOURCES.endpoints, endpoint, { signal });
     return true;
   } catch (error) {
     if (!isAlreadyExists(error)) throw error;
-    return ensure(inputs, type, wanted, signal);
+    return ensure(inputs, RESOURCES.endpoints, endpoint, signal);
   }
 }
 
@@ -78,8 +75,7 @@ export interface PublishInputs {
  */
 export async function publishLocal(inputs: PublishInputs, signal: AbortSignal): Promise<void> {
   const { client, logger, cluster, endpoint, known, mayWrite } = inputs;
-  const isKnown = known.some(({ metadata }) => metadata.name === endpoint.metadata.name);
-  if (await (isKnown ? ensure : introduce)(inputs, RESOURCES.endpoints, endpoint, signal))
+  if (await publishEndpoint(inputs, signal))
     logger.info('published the local Endpoint', {
       endpoint: endpoint.metadata.name,
       privateIp: endpoint.spec.private_ip,
