@@ -19,6 +19,12 @@ export const DAEMON_COMPONENTS = {
 
 const EXEC_MS = 20_000;
 
+export interface ReadOptions {
+  readonly signal?: AbortSignal;
+  /** Pods of the daemons, when they are known already. */
+  readonly pods?: readonly Pod[];
+}
+
 /** The state of one daemon. */
 export type StateOf<Name extends DaemonName> = Extract<DaemonState, { readonly daemon: Name }>;
 
@@ -29,12 +35,13 @@ export type StateOf<Name extends DaemonName> = Extract<DaemonState, { readonly d
 export async function readDaemonState<Name extends DaemonName>(
   { client }: { readonly client: KubeClient },
   target: DaemonTarget<Name>,
+  { signal, pods }: ReadOptions = {},
 ): Promise<StateOf<Name>> {
   const { daemon, node } = target;
   const component = DAEMON_COMPONENTS[daemon];
-  const pod = await runningPod(client, component, node);
+  const pod = runningPod(pods ?? (await podsOf(client, component)), component, node);
   const command = [daemon, '--debug-state'];
-  const options = { container: component, timeoutMs: EXEC_MS };
+  const options = { container: component, timeoutMs: EXEC_MS, ...(signal === undefined ? {} : { signal }) };
   const { exitCode, stdout, stderr } = await client.exec(OPERATOR_NAMESPACE, pod, command, options);
   if (exitCode === 0) return parseDaemonState(stdout, target);
   throw new ExpectedError(
@@ -63,10 +70,13 @@ function isStateOf<Name extends DaemonName>(value: unknown, daemon: Name): value
   return state.daemon === daemon && parts.every((part) => typeof part === 'object' && part !== null);
 }
 
-async function runningPod(client: KubeClient, component: string, node: string): Promise<string> {
-  const namespace = OPERATOR_NAMESPACE;
-  const { items } = await client.list<Pod>(RESOURCES.pods, { namespace, labelSelector: `app=${component}` });
-  const here = items.filter(({ spec }) => spec.nodeName === node);
+async function podsOf(client: KubeClient, component: string): Promise<readonly Pod[]> {
+  const options = { namespace: OPERATOR_NAMESPACE, labelSelector: `app=${component}` };
+  return (await client.list<Pod>(RESOURCES.pods, options)).items;
+}
+
+function runningPod(pods: readonly Pod[], component: string, node: string): string {
+  const here = pods.filter(({ metadata, spec }) => metadata.labels?.['app'] === component && spec.nodeName === node);
   const running = here.find(
     ({ status, metadata }) => status?.phase === 'Running' && metadata.deletionTimestamp === undefined,
   );
@@ -76,7 +86,7 @@ async function runningPod(client: KubeClient, component: string, node: string): 
     here.length === 0
       ? `no pod of ${component} runs on node ${node}`
       : `no pod of ${component} is running on node ${node}: ${phases.join(', ')}`,
-    { hint: `Look at: kubectl -n ${namespace} get pods -l app=${component} -o wide` },
+    { hint: `Look at: kubectl -n ${OPERATOR_NAMESPACE} get pods -l app=${component} -o wide` },
   );
 }
 

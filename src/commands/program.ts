@@ -6,6 +6,7 @@ import { registerCompletion } from './completion/register.ts';
 import { registerDiagnose } from './diagnose/register.ts';
 import { registerDeployBroker } from './deploybroker/register.ts';
 import { registerGateway } from './gateway/register.ts';
+import { registerGather } from './gather/register.ts';
 import { registerJoin } from './join/register.ts';
 import { registerOptions } from './options.ts';
 import { registerRecoverBrokerInfo } from './recoverbrokerinfo/register.ts';
@@ -52,6 +53,7 @@ export function buildProgram(context: CommandContext): Command {
   registerRecoverBrokerInfo(program, context);
   registerShow(program, context);
   registerDiagnose(program, context);
+  registerGather(program, context);
   registerSandbox(program, context);
   registerDemo(program, context);
   registerVersion(program, context);

@@ -27,6 +27,8 @@ export interface HarnessOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly prompter?: Partial<Prompter>;
   readonly tty?: boolean;
+  /** What Ctrl-C aborts. */
+  readonly interrupted?: AbortSignal;
 }
 
 const NEVER: Prompter = {
@@ -97,7 +99,7 @@ export class Harness {
       version: '9.8.7',
       templatesDir: fileURLToPath(new URL('../../templates', import.meta.url)),
       clock: this.clock,
-      interrupted: () => new AbortController().signal,
+      interrupted: () => this.#options.interrupted ?? new AbortController().signal,
       access: async (flags) => this.#access(flags.context),
       prompter: { ...NEVER, ...this.#options.prompter },
     };

@@ -2,7 +2,7 @@ import { AVAILABILITY_ANNOTATION } from '../../src/api/availability.ts';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import type { CheckResult } from '../../src/commands/diagnose/report.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
-import { KubeConnectionError } from '../../src/kube/errors.ts';
+import { KubeApiError, KubeConnectionError } from '../../src/kube/errors.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import type { Fault } from '../../src/sandbox/fabric/fault-text.ts';
 import type { ClusterStatus, NodeStatus, SandboxStatus } from '../../src/sandbox/lifecycle/status.ts';
@@ -198,6 +198,18 @@ describe('the schemas in scripting.md', () => {
       doc: 'docs/diagnose.md#k8s-nodes',
     };
     expect(differences({ checks: [check], problems: [{}] }, schema('diagnose'))).toEqual([]);
+  });
+
+  test('gather', async () => {
+    const { east } = clusters();
+    east.onCall = ({ verb, resource }) => {
+      const attempt = { server: 'https://east:6443', method: 'GET', path: '/' };
+      const refused = verb === 'list' && resource === 'leases';
+      return refused ? new KubeApiError(403, { reason: 'Forbidden' }, attempt) : undefined;
+    };
+    const { stdout, exitCode } = await new Harness({ east }).run('gather', '-o', 'json');
+    expect(exitCode).toBe(0);
+    expect(differences(JSON.parse(stdout), schema('gather'))).toEqual([]);
   });
 
   test('sandbox status', () => {
