@@ -24,7 +24,7 @@ const SETTLE_MS = 3000;
 const LOOK_MS = 1000;
 
 export interface AvailabilityOptions {
-  readonly config: Pick<EngineConfig, 'clusterId' | 'nodeName'>;
+  readonly config: Pick<EngineConfig, 'clusterId' | 'nodeName' | 'beatIntervalMs'>;
   readonly elector: LeaseElector;
   readonly pulse: GatewayPulse;
   readonly clock: Clock;
@@ -136,9 +136,9 @@ export class Availability {
     this.#seen = seen;
     this.#own = announcementOf(seen.endpoints, config.clusterId);
     this.#announced = this.#announce(seen);
-    const { clusterId } = config;
-    const scope = { clusterId, cableName: this.#name, announced: this.#announced, remotes: seen.remotes.accepted };
-    pulse.setPeers(beatPeers(scope));
+    const { clusterId, beatIntervalMs: intervalMs } = config;
+    const { accepted: remotes } = seen.remotes;
+    pulse.setPeers(beatPeers({ clusterId, cableName: this.#name, announced: this.#announced, remotes, intervalMs }));
     this.#choose();
     this.#claim();
   }

@@ -3,7 +3,7 @@ import type { Remote } from './cables.ts';
 import { chooseGateway } from './ha/choose.ts';
 import type { BeatPeer } from './ha/peering.ts';
 import type { PeerReport } from './ha/report.ts';
-import { FAST, SLOW } from './ha/sessions.ts';
+import { FAST, SLOW, type Pace } from './ha/sessions.ts';
 
 /** Whom a gateway exchanges beats with. */
 export interface BeatScope {
@@ -12,23 +12,29 @@ export interface BeatScope {
   /** What the own cluster announces. */
   readonly announced: ClusterGateways | undefined;
   readonly remotes: readonly Remote[];
+  /** Where a gateway stands by, in milliseconds. */
+  readonly intervalMs: number;
 }
+
+/** So many beats may be lost in a row. */
+const PATIENCE_BEATS = FAST.timeoutMs / FAST.intervalMs;
 
 /**
  * The other gateways of the own cluster, and those of clusters that announce theirs; nobody for a gateway that is not
  * announced itself, as it would not be answered. Pure.
  */
-export function beatPeers({ clusterId, cableName, announced, remotes }: BeatScope): readonly BeatPeer[] {
+export function beatPeers({ clusterId, cableName, announced, remotes, intervalMs }: BeatScope): readonly BeatPeer[] {
+  const fast: Pace = { intervalMs, timeoutMs: intervalMs * PATIENCE_BEATS };
   const own = announced?.gateways ?? [];
   if (!own.some(({ spec }) => spec.cable_name === cableName)) return [];
   const ours = own
     .filter(({ spec }) => spec.cable_name !== cableName)
-    .map(({ spec }): BeatPeer => ({ cableName: spec.cable_name, clusterId, address: spec.private_ip, ...FAST }));
+    .map(({ spec }): BeatPeer => ({ cableName: spec.cable_name, clusterId, address: spec.private_ip, ...fast }));
   const theirs = remotes.flatMap(({ announced: known, spec }): readonly BeatPeer[] => {
     const { cable_name: name, cluster_id: id, healthCheckIP: address } = spec;
     if (!known || address === undefined || address === '') return [];
     const standbys = own.length > 1 || remotes.filter((one) => one.spec.cluster_id === id).length > 1;
-    return [{ cableName: name, clusterId: id, address, ...(standbys ? FAST : SLOW) }];
+    return [{ cableName: name, clusterId: id, address, ...(standbys ? fast : SLOW) }];
   });
   return [...ours, ...theirs];
 }

@@ -56,6 +56,8 @@ export interface EngineConfig {
     readonly renewDeadlineMs: number;
     readonly retryPeriodMs: number;
   };
+  /** Between two beats where a gateway stands by; five that are lost in a row are a failure. */
+  readonly beatIntervalMs: number;
   /** Absent only while cleaning up. */
   readonly broker: BrokerConfig | undefined;
   /** Remove everything this engine ever made, and end. */
@@ -105,6 +107,7 @@ function build(read: ConfigReader, env: Environment, readBytes: ReadBytes): Engi
       maxPacketLossCount: read.integer('SUBMARINER_HEALTHCHECKMAXPACKETLOSSCOUNT', { default: 5, min: 1, max: 10_000 }),
     },
     leadership: leadership(read),
+    beatIntervalMs: read.integer('SUBMARINER_GATEWAYPROBEINTERVAL', { default: 100, min: 20, max: 10_000 }),
     broker: uninstall && (env['BROKER_K8S_APISERVER'] ?? '') === '' ? undefined : broker(read, env),
   };
 }

@@ -60,7 +60,7 @@ const UNUSUAL = (
   '--force-udp-encaps --air-gapped --pod-debug --ipsec-debug --http-proxy http://p:1 --https-proxy http://p:2 ' +
   '--no-proxy example --repository registry.example/net --version 1.2 --image-override submariner-routeagent=r/x:2 ' +
   '--check-broker-certificate=false --gateway-lease-duration 10 --gateway-renew-deadline 7 ' +
-  '--gateway-retry-period 2 --globalnet-cidr 242.1.0.0/16 --globalnet-cluster-size 1024 ' +
+  '--gateway-retry-period 2 --gateway-probe-interval 250 --globalnet-cidr 242.1.0.0/16 --globalnet-cluster-size 1024 ' +
   '--globalnet=false --load-balancer --enable-clusterset-ip --clusterset-ip-cidr 243.1.0.0/16 ' +
   '--custom-domains a.example,b.example --coredns-custom-configmap dns/custom '
 )

@@ -68,6 +68,7 @@ describe('configuration', () => {
       serve: { host: '127.0.0.1', port: 32780 },
       healthCheck: { enabled: true, intervalMs: 1000, maxPacketLossCount: 5 },
       leadership: { leaseDurationMs: 5000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
+      beatIntervalMs: 100,
       broker: {
         server: 'https://198.18.0.10:6443',
         namespace: 'submariner-k8s-broker',

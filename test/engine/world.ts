@@ -210,6 +210,7 @@ export function engineConfig(cluster: FakeCluster, node: FakeNode, over: Partial
     stateDir: node.stateDir,
     healthCheck: { enabled: true, intervalMs: 1000, maxPacketLossCount: 5 },
     leadership: { leaseDurationMs: 5000, renewDeadlineMs: 4000, retryPeriodMs: 1000 },
+    beatIntervalMs: 100,
     broker: undefined,
     uninstall: false,
     ...over,

@@ -41,6 +41,7 @@ function manifestValues({ clusterId, networks, broker, options, version }: JoinS
     leaseDuration: options.gatewayLeaseDuration,
     renewDeadline: options.gatewayRenewDeadline,
     retryPeriod: options.gatewayRetryPeriod,
+    gatewayProbeInterval: options.gatewayProbeInterval,
     brokerServer: broker.server.replace(/^https?:\/\//, ''),
     brokerNamespace: broker.namespace,
     brokerInsecure: !options.checkBrokerCertificate,

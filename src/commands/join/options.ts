@@ -22,6 +22,8 @@ export interface JoinOptions {
   readonly gatewayLeaseDuration: number;
   readonly gatewayRenewDeadline: number;
   readonly gatewayRetryPeriod: number;
+  /** Milliseconds. */
+  readonly gatewayProbeInterval: number;
   readonly ipsecDebug: boolean;
   readonly podDebug: boolean;
   readonly operatorDebug: boolean;

@@ -17,10 +17,19 @@ export const ANNOTATIONS = {
   gatewayLeaseDuration: 'subctl.submariner.io/gateway-lease-duration',
   gatewayRenewDeadline: 'subctl.submariner.io/gateway-renew-deadline',
   gatewayRetryPeriod: 'subctl.submariner.io/gateway-retry-period',
+  gatewayProbeInterval: 'subctl.submariner.io/gateway-probe-interval',
 } as const;
 
-/** Seconds: how long a lease lasts, how long its holder tries to renew it, how often. Standard ones are not recorded. */
-export const LEASE_DEFAULTS = { gatewayLeaseDuration: 5, gatewayRenewDeadline: 4, gatewayRetryPeriod: 1 } as const;
+/**
+ * Seconds: how long a lease lasts, how long its holder tries to renew it, how often; and milliseconds between two beats of
+ * a gateway. Standard ones are not recorded.
+ */
+export const LEASE_DEFAULTS = {
+  gatewayLeaseDuration: 5,
+  gatewayRenewDeadline: 4,
+  gatewayRetryPeriod: 1,
+  gatewayProbeInterval: 100,
+} as const;
 
 /** The annotations that record the options without a field in the schema; those that say nothing are left out. */
 export function recordedAnnotations(options: JoinOptions): Readonly<Record<string, string>> {
@@ -36,6 +45,7 @@ export function recordedAnnotations(options: JoinOptions): Readonly<Record<strin
     [ANNOTATIONS.gatewayLeaseDuration]: unusual('gatewayLeaseDuration'),
     [ANNOTATIONS.gatewayRenewDeadline]: unusual('gatewayRenewDeadline'),
     [ANNOTATIONS.gatewayRetryPeriod]: unusual('gatewayRetryPeriod'),
+    [ANNOTATIONS.gatewayProbeInterval]: unusual('gatewayProbeInterval'),
   };
   return Object.fromEntries(Object.entries(texts).filter(([, value]) => value !== ''));
 }
@@ -111,6 +121,7 @@ function recordedExtras({ metadata }: Submariner): Recorded {
     gatewayLeaseDuration: number('gatewayLeaseDuration'),
     gatewayRenewDeadline: number('gatewayRenewDeadline'),
     gatewayRetryPeriod: number('gatewayRetryPeriod'),
+    gatewayProbeInterval: number('gatewayProbeInterval'),
   };
 }
 

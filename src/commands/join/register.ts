@@ -86,7 +86,13 @@ function leaseFlags(command: Command): void {
   command
     .option('--gateway-lease-duration <s>', 'a silent gateway is replaced', integerFlag(1, 300), gatewayLeaseDuration)
     .option('--gateway-renew-deadline <s>', 'it stops by itself', integerFlag(1, 300), gatewayRenewDeadline)
-    .option('--gateway-retry-period <s>', 'time between renewals', integerFlag(1, 300), gatewayRetryPeriod);
+    .option('--gateway-retry-period <s>', 'time between renewals', integerFlag(1, 300), gatewayRetryPeriod)
+    .option(
+      '--gateway-probe-interval <ms>',
+      'milliseconds between the probes of gateways among each other; five lost ones in a row are a failure',
+      integerFlag(20, 10_000),
+      LEASE_DEFAULTS.gatewayProbeInterval,
+    );
 }
 
 function deploymentFlags(command: Command): void {
