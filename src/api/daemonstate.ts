@@ -1,3 +1,4 @@
+import type { Availability } from './availability.ts';
 import type { NodeNetwork } from '../net/nodenetwork.ts';
 import type { NetworkState } from '../net/state.ts';
 import type { EndpointSpec, HaStatus, LatencyRtt } from './types.ts';
@@ -76,6 +77,10 @@ export interface EngineDaemonState extends DaemonStateBase {
     /** The node's address inside the pod network. */
     readonly cniAddress: string | null;
     readonly remotes: readonly RemoteState[];
+    /** Its part in high availability; null = not worked out yet. */
+    readonly availability: Availability | null;
+    /** Other gateways, of this and of other clusters, as their beats tell. */
+    readonly gateways: readonly GatewayBeatState[];
     /** CIDRs that never leave outside of a cable. */
     readonly guardedCidrs: readonly string[];
     readonly broker: { readonly server: string; readonly namespace: string; readonly problem: string | null } | null;
@@ -93,6 +98,19 @@ export interface EngineDaemonState extends DaemonStateBase {
     /** WireGuard: what the links have. */
     readonly peers: readonly WireguardPeerState[];
   };
+}
+
+/** What is known of another gateway. */
+export interface GatewayBeatState {
+  readonly cluster: string;
+  readonly cableName: string;
+  readonly state: 'alive' | 'silent' | 'waiting';
+  /** RFC 3339: when that began; of a silence, when it was last heard. */
+  readonly since: string;
+  readonly rttMs: number | null;
+  /** What it claimed last. */
+  readonly active: boolean;
+  readonly ready: boolean;
 }
 
 /** A remote Endpoint and what this gateway makes of it. */

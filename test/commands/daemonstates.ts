@@ -27,6 +27,8 @@ export function engineState(node: string, more: Partial<EngineDaemonState> = {})
       localEndpoint: null,
       cniAddress: null,
       remotes: [],
+      availability: null,
+      gateways: [],
       guardedCidrs: [],
       broker: null,
       healthCheck: { enabled: true, intervalMs: 1000, maxLosses: 5 },

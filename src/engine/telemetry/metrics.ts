@@ -1,3 +1,4 @@
+import { parseAvailability, type Availability, type Failover } from '../../api/availability.ts';
 import type { IkeSaState, WireguardPeerState } from '../../api/daemonstate.ts';
 import { parseGoDuration } from '../../api/duration.ts';
 import type { Connection, Gateway } from '../../api/types.ts';
@@ -158,6 +159,52 @@ function gatewayMetrics(facts: ConnectionFacts, rows: readonly Row[]): readonly 
   ];
 }
 
+/** What a gateway says of its part in high availability, and of its cables to active and standby gateways. */
+function availabilityMetrics(availability: Availability | undefined, here: Labels): readonly Metric[] {
+  const { cables = [], lastFailover } = availability ?? {};
+  const gauge = (name: string, help: string, samples: readonly Sample[]): Metric => ({
+    name,
+    type: 'gauge',
+    help,
+    samples,
+  });
+  const ends = ({ cluster, gateway }: (typeof cables)[number]): Labels => ({
+    ...here,
+    remote_cluster: cluster,
+    remote_hostname: gateway,
+  });
+  const probed = cables.filter(({ state }) => state !== 'not probed');
+  const failover = (valueOf: (last: Failover) => number): readonly Sample[] =>
+    lastFailover === undefined ? [] : [{ labels: here, value: valueOf(lastFailover) }];
+  return [
+    gauge(
+      'submariner_gateway_ready',
+      'Whether this gateway carries the traffic, or could at once.',
+      availability === undefined ? [] : [{ labels: here, value: Number(availability.ready) }],
+    ),
+    gauge(
+      'submariner_gateway_cable_alive',
+      'Whether the gateway at the other end of a cable, active or standby, is heard.',
+      probed.map((cable) => ({ labels: ends(cable), value: Number(cable.state === 'alive') })),
+    ),
+    gauge(
+      'submariner_gateway_cable_carries',
+      'Whether the packets for a remote cluster go through a cable.',
+      cables.map((cable) => ({ labels: ends(cable), value: Number(cable.carries) })),
+    ),
+    gauge(
+      'submariner_gateway_failover_timestamp',
+      'When this gateway became the active one, in seconds since the epoch.',
+      failover(({ at }) => Math.floor(Date.parse(at) / 1000)),
+    ),
+    gauge(
+      'submariner_gateway_failover_duration_seconds',
+      'From the first sign of trouble until this gateway was announced as the active one.',
+      failover(({ durationMs }) => durationMs / 1000),
+    ),
+  ];
+}
+
 /** Metrics of a gateway and its connections, under upstream's names where it has one; only what holds now has a series. */
 export function engineMetrics(facts: ConnectionFacts): readonly Metric[] {
   const status = facts.gateway?.status;
@@ -165,7 +212,14 @@ export function engineMetrics(facts: ConnectionFacts): readonly Metric[] {
     labels: status === undefined ? {} : connectionLabels(status, connection),
     connection,
   }));
-  return [...connectionMetrics(facts, rows), ...gatewayMetrics(facts, rows)];
+  const { cluster_id: cluster = '', hostname = '' } = status?.localEndpoint ?? {};
+  const here = { local_cluster: cluster, local_hostname: hostname };
+  const availability = facts.gateway === undefined ? undefined : parseAvailability(facts.gateway);
+  return [
+    ...connectionMetrics(facts, rows),
+    ...gatewayMetrics(facts, rows),
+    ...availabilityMetrics(availability, here),
+  ];
 }
 
 /** Counters by cable and source: an SA, which is replaced from time to time, or a WireGuard peer. */

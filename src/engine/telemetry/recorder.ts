@@ -34,6 +34,10 @@ export class EngineRecorder implements EngineWatcher {
     return this.#clock.now();
   }
 
+  /** The RFC 3339 time of a moment on the monotonic clock. */
+  readonly ago = (monotonicMs: number): string =>
+    new Date(Math.round(this.#clock.now() - this.#clock.monotonic() + monotonicMs)).toISOString();
+
   started(state: EngineState, loops: readonly ReconcileLoop[]): void {
     this.state = state;
     this.loops = loops;

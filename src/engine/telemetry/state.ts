@@ -2,10 +2,12 @@ import type {
   CableState,
   CacheState,
   EngineDaemonState,
+  GatewayBeatState,
   ObservedCableState,
   ProbeState,
   RemoteState,
 } from '../../api/daemonstate.ts';
+import { parseAvailability, type Availability } from '../../api/availability.ts';
 import type { CommandRunner } from '../../host/command.ts';
 import { lookAtNode } from '../../host/look.ts';
 import type { KubeObject } from '../../kube/client.ts';
@@ -130,6 +132,24 @@ function brokerOf({ config, mirror }: EngineView): EngineDaemonState['inputs']['
   return { server, namespace, problem: mirror.brokerProblem ?? null };
 }
 
+function availabilityOf({ gateway }: EngineRecorder): Availability | null {
+  return gateway === undefined ? null : (parseAvailability(gateway) ?? null);
+}
+
+function beatStates(state: EngineState | undefined, { ago }: EngineRecorder): readonly GatewayBeatState[] {
+  return (state?.pulse.reports() ?? []).map(
+    ({ clusterId, cableName, state: liveness, sinceMs, rttMs, active, ready }) => ({
+      cluster: clusterId,
+      cableName,
+      state: liveness,
+      since: ago(sinceMs),
+      rttMs: rttMs === undefined ? null : Math.round(rttMs * 1000) / 1000,
+      active,
+      ready,
+    }),
+  );
+}
+
 type LocalView = Pick<EngineDaemonState['inputs'], 'implementation' | 'localEndpoint' | 'cniAddress'>;
 
 function localOf(current: LocalGateway | undefined): LocalView {
@@ -152,6 +172,8 @@ function inputsOf(view: EngineView): EngineDaemonState['inputs'] {
     cableDriver: config.cableDriver,
     ...localOf(state?.local.current),
     remotes: remoteStates(state),
+    availability: availabilityOf(recorder),
+    gateways: beatStates(state, recorder),
     guardedCidrs: cables?.guardedCidrs ?? [],
     broker: brokerOf(view),
     healthCheck: { enabled, intervalMs, maxLosses },

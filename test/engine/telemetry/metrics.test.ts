@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { AVAILABILITY_ANNOTATION, type Availability } from '../../../src/api/availability.ts';
 import type { IkeSaState, WireguardPeerState } from '../../../src/api/daemonstate.ts';
 import type { Connection, EndpointSpec, Gateway } from '../../../src/api/types.ts';
 import { cableCounters, engineMetrics, type ConnectionFacts } from '../../../src/engine/telemetry/metrics.ts';
@@ -86,6 +87,35 @@ describe('engineMetrics', () => {
       ]),
     );
     expect(shown.filter((line) => line.includes('north') && /rx_bytes|latency|established/.test(line))).toEqual([]);
+  });
+
+  test('its part in high availability, and the cables to standby gateways', () => {
+    const availability: Availability = {
+      ready: true,
+      reason: '',
+      since: '2030-01-01T00:00:00Z',
+      slots: 2,
+      lastFailover: { at: '2030-01-01T00:00:00Z', from: 'east-2', cause: 'silent', durationMs: 640 },
+      cables: [
+        { cluster: 'west', gateway: 'west-1', state: 'alive', carries: true },
+        { cluster: 'west', gateway: 'west-2', state: 'silent', carries: false },
+        { cluster: 'north', gateway: 'north-1', state: 'not probed', carries: true },
+      ],
+    };
+    const annotations = { [AVAILABILITY_ANNOTATION]: JSON.stringify(availability) };
+    const shown = lines({ gateway: { ...gateway([]), metadata: { annotations } } });
+    const cable = (cluster: string, hostname: string): string =>
+      `{${HERE},remote_cluster="${cluster}",remote_hostname="${hostname}"}`;
+    expect(shown.filter((line) => /^submariner_gateway_(ready|cable|failover)/.test(line))).toEqual([
+      `submariner_gateway_ready{${HERE}} 1`,
+      `submariner_gateway_cable_alive${cable('west', 'west-1')} 1`,
+      `submariner_gateway_cable_alive${cable('west', 'west-2')} 0`,
+      `submariner_gateway_cable_carries${cable('west', 'west-1')} 1`,
+      `submariner_gateway_cable_carries${cable('west', 'west-2')} 0`,
+      `submariner_gateway_cable_carries${cable('north', 'north-1')} 1`,
+      `submariner_gateway_failover_timestamp{${HERE}} 1893456000`,
+      `submariner_gateway_failover_duration_seconds{${HERE}} 0.64`,
+    ]);
   });
 
   test('no series outlives what it is about', () => {
