@@ -49,5 +49,6 @@ async function brokerClient(
   const entries = [...(readKubeconfig(flags.kubeconfig, env)?.clusters.values() ?? [])];
   const known = entries.find((entry) => textField(entry, 'server')?.replace(/\/+$/, '') === server);
   const proxyUrl = textField(known, 'proxy-url') ?? proxyFor(server, env);
-  return createBrokerClient({ server, token, ca, namespace, insecure, source, proxyUrl });
+  const { requestTimeoutMs } = flags;
+  return createBrokerClient({ server, token, ca, namespace, insecure, source, proxyUrl, requestTimeoutMs });
 }

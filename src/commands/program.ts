@@ -13,6 +13,7 @@ import { registerRecoverBrokerInfo } from './recoverbrokerinfo/register.ts';
 import { registerDemo } from './demo/register.ts';
 import { registerSandbox } from './sandbox/register.ts';
 import { registerShow } from './show/register.ts';
+import { registerUninstall } from './uninstall/register.ts';
 import { registerVersion } from './version.ts';
 
 const EXAMPLES = [
@@ -50,6 +51,7 @@ export function buildProgram(context: CommandContext): Command {
   registerDeployBroker(program, context);
   registerJoin(program, context);
   registerGateway(program, context);
+  registerUninstall(program, context);
   registerRecoverBrokerInfo(program, context);
   registerShow(program, context);
   registerDiagnose(program, context);

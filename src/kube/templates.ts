@@ -14,15 +14,26 @@ export type TemplateValues = Readonly<Record<string, unknown>>;
  * holds something that is no Kubernetes object: a mistake of ours, not of the operator.
  */
 export function renderTemplates(dir: string, values: TemplateValues): readonly KubeObject[] {
+  return textsOf(dir).flatMap(({ path, text }) => told(path, () => renderTemplate(text, values)));
+}
+
+function textsOf(dir: string): readonly { readonly path: string; readonly text: string }[] {
   const files = readdirSync(dir).filter((file) => /\.ya?ml$/.test(file));
-  return files.sort().flatMap((file) => {
-    const path = join(dir, file);
-    try {
-      return renderTemplate(readFileSync(path, 'utf8'), values);
-    } catch (error) {
-      throw new Error(`${path}: ${messageOf(error)}`, { cause: error });
-    }
-  });
+  return files.sort().map((file) => ({ path: join(dir, file), text: readFileSync(join(dir, file), 'utf8') }));
+}
+
+/** What `read` gives; its errors name the file. */
+function told<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new Error(`${path}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** What the manifests of a folder are, with every variable left empty: enough to find them again in a cluster. */
+export function objectsOfTemplates(dir: string): readonly KubeObject[] {
+  return textsOf(dir).flatMap(({ path, text }) => told(path, () => fill(text, () => '')));
 }
 
 /** The manifests of one YAML text; see renderTemplates. */
@@ -32,8 +43,13 @@ export function renderTemplate(text: string, values: TemplateValues): readonly K
     if (!Object.hasOwn(values, name)) unknown.add(name);
     return values[name];
   };
-  const documents = parseYamlDocuments(protect(text), (scalar, quoted) => fillText(scalar, quoted, look));
+  const objects = fill(text, look);
   if (unknown.size > 0) throw new Error(`unknown variables: ${[...unknown].sort().join(', ')}`);
+  return objects;
+}
+
+function fill(text: string, look: (name: string) => unknown): readonly KubeObject[] {
+  const documents = parseYamlDocuments(protect(text), (scalar, quoted) => fillText(scalar, quoted, look));
   return documents.map(withoutUndefined).map(asObject);
 }
 

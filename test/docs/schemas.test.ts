@@ -112,6 +112,17 @@ function seedStatus(kube: FakeKube): void {
   } as KubeObject);
 }
 
+/** What uninstall prints of a cluster that nobody has joined, but for its nodes, which are cleaned elsewhere. */
+async function uninstalled(): Promise<unknown> {
+  const lone = withControllers(new FakeKube([], 'https://lone:6443'), 'uid-lone');
+  lone.seed(RESOURCES.clusterRoles, { metadata: { name: 'submariner-gateway' } });
+  const away = { metadata: { name: 'n1' }, status: { conditions: [{ type: 'Ready', status: 'False' }] } };
+  lone.seed(RESOURCES.nodes, away);
+  lone.seed(RESOURCES.namespaces, { metadata: { name: NAMESPACE } });
+  const { stdout } = await new Harness({ lone }).run('uninstall', '--yes', '-o', 'json');
+  return JSON.parse(stdout);
+}
+
 const printed = new Map<string, unknown>();
 
 beforeAll(async () => {
@@ -141,6 +152,7 @@ beforeAll(async () => {
     'all',
   ];
   for (const view of views) printed.set(`show ${view}`, await json('show', view, '--context', 'east'));
+  printed.set('uninstall', await uninstalled());
 });
 
 const VIEWS = ['connections', 'endpoints', 'gateways', 'networks', 'routeagents', 'clusters', 'brokers', 'versions'];
@@ -154,7 +166,7 @@ describe('the schemas in scripting.md', () => {
     expect(differences(items, schema(`show ${view}`))).toEqual([]);
   });
 
-  test.each(['show all', 'show topology', 'version', 'join', 'deploy-broker'])('%s', (command) => {
+  test.each(['show all', 'show topology', 'version', 'join', 'uninstall', 'deploy-broker'])('%s', (command) => {
     expect(differences(printed.get(command), schema(command))).toEqual([]);
   });
 

@@ -17,6 +17,11 @@ export function memberAccount(clusterId: string): string {
   return `${MEMBER_PREFIX}${clusterId}`;
 }
 
+/** The ID that a member's service account claims. */
+export function memberId({ metadata }: ServiceAccount): string {
+  return (metadata.name ?? '').slice(MEMBER_PREFIX.length);
+}
+
 /** What the broker knows when a cluster wants to join. */
 export interface BrokerView {
   readonly broker: Broker | undefined;
@@ -59,7 +64,7 @@ function readableEndpoint(object: Endpoint): readonly Endpoint[] {
 export function claimsOf({ members }: BrokerView, clusterUid: string): readonly string[] {
   return members
     .filter(({ metadata }) => metadata.annotations?.[CLAIM_ANNOTATION] === clusterUid)
-    .map(({ metadata }) => (metadata.name ?? '').slice(MEMBER_PREFIX.length))
+    .map(memberId)
     .toSorted();
 }
 
@@ -71,9 +76,9 @@ export function otherNetworks(view: BrokerView, own: readonly string[]): readonl
       spec.global_cidr.length > 0 ? spec.global_cidr : [...spec.cluster_cidr, ...spec.service_cidr],
     ]),
   );
-  for (const { metadata } of view.members) {
-    const id = (metadata.name ?? '').slice(MEMBER_PREFIX.length);
-    const cidrs = metadata.annotations?.[CLAIM_CIDRS_ANNOTATION]?.split(',').filter((cidr) => cidr !== '');
+  for (const member of view.members) {
+    const id = memberId(member);
+    const cidrs = member.metadata.annotations?.[CLAIM_CIDRS_ANNOTATION]?.split(',').filter((cidr) => cidr !== '');
     if (!announced.has(id) && cidrs !== undefined) announced.set(id, cidrs);
   }
   for (const clusterId of own) announced.delete(clusterId);

@@ -78,7 +78,7 @@ export function chooseClusterId(
   if (flag !== undefined) {
     if (before !== undefined && before !== flag) {
       throw new ExpectedError(`this cluster has joined as ${before} already and cannot join as ${flag} too`, {
-        hint: `Join as ${before}, or remove it from the set first: kubectl delete namespace ${OPERATOR_NAMESPACE}`,
+        hint: `Join as ${before}, or take it out of the set first: subctl uninstall`,
       });
     }
     return flag;

@@ -1,4 +1,5 @@
 import type { Submariner } from '../../api/types.ts';
+import type { ImageOptions } from './images.ts';
 import type { JoinOptions } from './options.ts';
 
 /** On the Submariner object: where its CIDRs come from, and settings its schema has no field for. */
@@ -96,11 +97,15 @@ function recordedInSpec({ spec, metadata }: Submariner): Recorded {
   };
 }
 
-/** Only of objects that this program made: upstream's images are not for us. */
-function recordedImages({ spec, metadata }: Submariner): Recorded {
+/** The images a cluster joined with, if this program joined it: upstream's images are not for us. */
+export function recordedImages({ spec, metadata }: Submariner): ImageOptions {
   if (metadata.annotations?.[ANNOTATIONS.podSource] === undefined) return {};
   const overrides = Object.entries(spec.imageOverrides ?? {}).map(([component, image]) => `${component}=${image}`);
-  return { repository: spec.repository, version: spec.version, imageOverride: overrides };
+  return {
+    ...(spec.repository === undefined ? {} : { repository: spec.repository }),
+    ...(spec.version === undefined ? {} : { version: spec.version }),
+    imageOverride: overrides,
+  };
 }
 
 function recordedExtras({ metadata }: Submariner): Recorded {

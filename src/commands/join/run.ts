@@ -66,7 +66,7 @@ async function becomeMember(
   const { clusterId } = claimant;
   return run.reporter.step(`Claiming cluster ID ${clusterId} on the broker`, async (step) => {
     const left: Written[] = [];
-    for (const id of abandoned) left.push(...(await leaveBroker(brokerClient, namespace, id)));
+    for (const id of abandoned) left.push(...(await leaveBroker(brokerClient, namespace, id)).removed);
     const outcome = await claimClusterId(brokerClient, namespace, claimant, settings.networks);
     const account = { kind: 'ServiceAccount', metadata: { name: memberAccount(clusterId), namespace } };
     const { token, records } = await ensureMember(brokerClient, { namespace, clusterId }, deadline, step.update);

@@ -10,23 +10,41 @@ interface ResourceList {
   }[];
 }
 
-interface GroupList {
-  readonly groups: readonly { readonly name: string; readonly preferredVersion: { readonly groupVersion: string } }[];
+interface GroupVersion {
+  readonly groupVersion: string;
 }
 
-/** Every kind of object of a cluster that can be listed and deleted, each in its preferred version. */
+interface GroupList {
+  readonly groups: readonly {
+    readonly name: string;
+    readonly preferredVersion: GroupVersion;
+    readonly versions: readonly GroupVersion[];
+  }[];
+}
+
+/** Every kind of object of a cluster that can be listed and deleted, each in one version: its group's preferred one if it is there. */
 export async function discoverResources(client: KubeClient, signal: AbortSignal): Promise<readonly ResourceType[]> {
   const { groups } = await client.request<GroupList>('GET', '/apis', undefined, signal);
-  const paths = ['/api/v1', ...groups.map((group) => `/apis/${group.preferredVersion.groupVersion}`)];
+  const versions = groups.flatMap(({ preferredVersion, versions: all }) => {
+    const others = all.filter(({ groupVersion }) => groupVersion !== preferredVersion.groupVersion);
+    return [preferredVersion, ...others].map(({ groupVersion }) => `/apis/${groupVersion}`);
+  });
   const lists = await Promise.all(
-    paths.map((path) =>
+    ['/api/v1', ...versions].map((path) =>
       client.request<ResourceList>('GET', path, undefined, signal).catch(() => ({ groupVersion: '', resources: [] })),
     ),
   );
-  return lists.flatMap(({ groupVersion, resources }) => {
-    const [group = '', version] = groupVersion.includes('/') ? groupVersion.split('/') : ['', groupVersion];
-    return resources
-      .filter(({ name, verbs }) => !name.includes('/') && verbs.includes('list') && verbs.includes('delete'))
-      .map(({ name, kind, namespaced }) => ({ group, version: version ?? '', plural: name, kind, namespaced }));
-  });
+  const found = new Map<string, ResourceType>();
+  for (const type of lists.flatMap(resourceTypes)) {
+    const key = `${type.plural}.${type.group}`;
+    if (!found.has(key)) found.set(key, type);
+  }
+  return [...found.values()];
+}
+
+function resourceTypes({ groupVersion, resources }: ResourceList): readonly ResourceType[] {
+  const [group = '', version] = groupVersion.includes('/') ? groupVersion.split('/') : ['', groupVersion];
+  return resources
+    .filter(({ name, verbs }) => !name.includes('/') && verbs.includes('list') && verbs.includes('delete'))
+    .map(({ name, kind, namespaced }) => ({ group, version: version ?? '', plural: name, kind, namespaced }));
 }

@@ -134,7 +134,12 @@ describe('platform controllers', () => {
 
   /** Discovery, and the end of a namespace. */
   function answer(method: string, path: string): unknown {
-    if (path === '/apis') return { groups: [{ name: 'apps', preferredVersion: { groupVersion: 'apps/v1' } }] };
+    if (path === '/apis')
+      return {
+        groups: [
+          { name: 'apps', preferredVersion: { groupVersion: 'apps/v1' }, versions: [{ groupVersion: 'apps/v1' }] },
+        ],
+      };
     const listed = (types: readonly ResourceType[]) =>
       types.map(({ plural, kind, namespaced }) => ({ name: plural, kind, namespaced, verbs: ['list', 'delete'] }));
     if (path === '/api/v1')
