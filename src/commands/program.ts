@@ -4,6 +4,7 @@ import type { CommandContext } from './context.ts';
 import { addGlobalFlags } from './globalflags.ts';
 import { registerCompletion } from './completion/register.ts';
 import { registerDiagnose } from './diagnose/register.ts';
+import { registerExplain } from './explain/register.ts';
 import { registerDeployBroker } from './deploybroker/register.ts';
 import { registerGateway } from './gateway/register.ts';
 import { registerGather } from './gather/register.ts';
@@ -56,6 +57,7 @@ export function buildProgram(context: CommandContext): Command {
   registerShow(program, context);
   registerDiagnose(program, context);
   registerGather(program, context);
+  registerExplain(program, context);
   registerSandbox(program, context);
   registerDemo(program, context);
   registerVersion(program, context);

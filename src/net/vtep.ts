@@ -7,3 +7,8 @@ export function vtepMac(address: string): string {
   const octets = address.split('.').map((octet) => Number(octet).toString(16).padStart(2, '0'));
   return ['02', '53', ...octets].join(':');
 }
+
+/** The address of a node inside the overlay: 240 and the last three octets of its address (as upstream has it). */
+export function overlayAddress(nodeAddress: string): string {
+  return `240.${nodeAddress.split('.').slice(1).join('.')}`;
+}

@@ -1,6 +1,8 @@
 import { AVAILABILITY_ANNOTATION } from '../../src/api/availability.ts';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import type { CheckResult } from '../../src/commands/diagnose/report.ts';
+import type { End, Hop } from '../../src/commands/explain/model.ts';
+import type { Explanation } from '../../src/commands/explain/render.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
 import { KubeApiError, KubeConnectionError } from '../../src/kube/errors.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
@@ -222,6 +224,23 @@ describe('the schemas in scripting.md', () => {
     const { stdout, exitCode } = await new Harness({ east }).run('gather', '-o', 'json');
     expect(exitCode).toBe(0);
     expect(differences(JSON.parse(stdout), schema('gather'))).toEqual([]);
+  });
+
+  test('explain', () => {
+    const end: Required<End> = { cluster: 'east', kind: 'pod', name: 'pod a/b', address: '10.0.0.1', node: 'n' };
+    const hop: Required<Hop> = {
+      way: 'there',
+      cluster: 'east',
+      node: 'n',
+      what: 'route',
+      status: 'ok',
+      detail: '',
+      cause: '',
+      mend: '',
+    };
+    const whole: Explanation = { from: end, to: end, hops: [hop], broken: null };
+    expect(differences(whole, schema('explain'))).toEqual([]);
+    expect(differences({ ...whole, broken: hop }, schema('explain'))).toEqual([]);
   });
 
   test('sandbox status', () => {

@@ -88,7 +88,7 @@ async function loss({ cluster, traffic }: CheckContext): Promise<Outcome> {
   return isBad ? failedIf(findings) : warningIf(findings, `${sum} datagrams, none lost`);
 }
 
-const EXPLAIN = 'subctl show connections -o wide and subctl show routeagents say what gateways and nodes make of it';
+const EXPLAIN = 'subctl explain FROM TO follows one packet and names the hop that breaks it';
 
 /** Whether packets get through; proven by sending some. */
 export const CONNECTION_CHECKS: readonly Check[] = [

@@ -1,7 +1,9 @@
 import { ExpectedError, UsageError, messageOf } from '../../runtime/errors.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { ROUTEAGENT_OWNERSHIP } from '../../net/ownership.ts';
 import { createRunner, type CommandRunner } from '../command.ts';
+import { lookAtNode, type NodeLook } from '../look.ts';
 import { probeIcmp, probePathMtu } from './icmp.ts';
 import { runFlow } from './flow.ts';
 import { runLatency } from './latency.ts';
@@ -110,12 +112,17 @@ async function measure(verb: string, text: string, signal: AbortSignal): Promise
   }
 }
 
+/** The node as it is, also when its route agent does not answer. */
+async function look(signal: AbortSignal, logger: Logger): Promise<NodeLook> {
+  return lookAtNode(createRunner({ logger }), ROUTEAGENT_OWNERSHIP, null, signal);
+}
+
 const MEASUREMENTS: readonly string[] = ['flow', 'latency', 'throughput'];
 
 /**
  * `probe send` reads an order from standard input and prints a report for each target; `probe serve [--port N]
- * [--seconds N]` answers probes until it is stopped; `probe flow|latency|throughput ORDER` measures and prints a report.
- * Changes nothing on the node.
+ * [--seconds N]` answers probes until it is stopped; `probe flow|latency|throughput ORDER` measures and prints a report;
+ * `probe look` prints the network of the node. Changes nothing on the node.
  */
 export async function runProber(
   args: readonly string[],
@@ -126,7 +133,8 @@ export async function runProber(
   const [verb = '', ...rest] = args;
   if (verb === 'send') return send(logger, write);
   if (verb === 'serve') return serve(rest, signal, write);
+  if (verb === 'look') return write(`${JSON.stringify(await look(signal, logger))}\n`);
   if (!MEASUREMENTS.includes(verb))
-    throw new UsageError(`"${verb}" is none of send, serve, ${MEASUREMENTS.join(', ')}`);
+    throw new UsageError(`"${verb}" is none of send, serve, look, ${MEASUREMENTS.join(', ')}`);
   write(`${JSON.stringify(await measure(verb, rest[0] ?? '', signal))}\n`);
 }

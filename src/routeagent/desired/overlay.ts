@@ -1,17 +1,12 @@
 import { OVERLAY } from '../../net/ownership.ts';
 import type { AddressState, LinkState, NeighbourState } from '../../net/state.ts';
-import { vtepMac } from '../../net/vtep.ts';
+import { overlayAddress, vtepMac } from '../../net/vtep.ts';
 import type { Inputs } from '../model.ts';
 
 /** Bytes that VXLAN over IPv4 adds to a packet. */
 const VXLAN_OVERHEAD_BYTES = 50;
 /** FDB entries for this address match every packet without an entry of its own. */
 const ANY_MAC = '00:00:00:00:00:00';
-
-/** The address of a node inside the overlay: 240 and the last three octets of its address (as upstream has it). */
-export function vtepAddress(nodeAddress: string): string {
-  return `240.${nodeAddress.split('.').slice(1).join('.')}`;
-}
 
 function otherNodes({ nodeAddresses, host }: Inputs): readonly string[] {
   return [...new Set(nodeAddresses)].filter((address) => address !== host.underlay.address);
@@ -30,7 +25,7 @@ function floodPeers(inputs: Inputs): readonly string[] {
  */
 function directPeers(inputs: Inputs): readonly NeighbourState[] {
   if (!inputs.mayBeGateway && inputs.gateway.role !== 'gateway') return [];
-  return otherNodes(inputs).map((remote) => ({ link: OVERLAY.link, mac: vtepMac(vtepAddress(remote)), remote }));
+  return otherNodes(inputs).map((remote) => ({ link: OVERLAY.link, mac: vtepMac(overlayAddress(remote)), remote }));
 }
 
 /** The overlay link of this node, its address and the VTEPs it sends to: the gateway, or on the gateway all nodes. */
@@ -45,13 +40,13 @@ export function desiredOverlay(inputs: Inputs): {
     kind: 'vxlan',
     mtuBytes: underlay.mtuBytes - VXLAN_OVERHEAD_BYTES,
     up: true,
-    mac: vtepMac(vtepAddress(underlay.address)),
+    mac: vtepMac(overlayAddress(underlay.address)),
     vxlan: { vni: OVERLAY.vni, udpPort: OVERLAY.udpPort, local: underlay.address, learning: false },
   };
   const prefixLength = OVERLAY.vtepPrefix.split('/')[1] ?? '8';
   return {
     links: [link],
-    addresses: [{ link: OVERLAY.link, address: `${vtepAddress(underlay.address)}/${prefixLength}` }],
+    addresses: [{ link: OVERLAY.link, address: `${overlayAddress(underlay.address)}/${prefixLength}` }],
     neighbours: [
       ...floodPeers(inputs).map((remote) => ({ link: OVERLAY.link, mac: ANY_MAC, remote })),
       ...directPeers(inputs),

@@ -1,7 +1,7 @@
 import { OVERLAY } from '../../net/ownership.ts';
 import type { RouteState, RuleState } from '../../net/state.ts';
 import type { Inputs } from '../model.ts';
-import { vtepAddress } from './overlay.ts';
+import { overlayAddress } from '../../net/vtep.ts';
 
 /** Looked up on the gateway after the cable's own table (100): what reaches it has no cable and is refused. */
 const GATEWAY_TABLE = 150;
@@ -11,7 +11,7 @@ const MAIN_TABLE = 254;
 function routeVia(inputs: Inputs, destination: string): RouteState {
   const { gateway, host } = inputs;
   if (gateway.role !== 'worker') return { destination, table: MAIN_TABLE, type: 'unreachable' };
-  const route = { destination, table: MAIN_TABLE, via: vtepAddress(gateway.address), link: OVERLAY.link };
+  const route = { destination, table: MAIN_TABLE, via: overlayAddress(gateway.address), link: OVERLAY.link };
   return host.cni === undefined ? route : { ...route, source: host.cni.address };
 }
 
