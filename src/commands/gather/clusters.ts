@@ -2,12 +2,13 @@ import { BROKER_NAMESPACE, BROKER_SECRET, OPERATOR_NAMESPACE, PSK_SECRET, SUBMAR
 import type { Submariner } from '../../api/types.ts';
 import type { KubeObject } from '../../kube/client.ts';
 import { KubeApiError } from '../../kube/errors.ts';
-import type { Secret } from '../../kube/objects.ts';
+import type { Node, Secret } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
-import { ExpectedError, messageOf } from '../../runtime/errors.ts';
+import { ExpectedError, messageOf, UsageError } from '../../runtime/errors.ts';
 import type { ClusterAccess } from '../access.ts';
 import type { CommandRun } from '../context.ts';
 import type { Problem } from '../show/loop.ts';
+import { unlessAborted } from './unlessaborted.ts';
 
 /** A cluster that is going to be gathered from. */
 export interface GatherTarget {
@@ -61,10 +62,11 @@ async function prepare(cluster: ClusterAccess): Promise<GatherTarget> {
   return { cluster, submariner, brokerNamespaces: namespaces, secrets: secrets.flat(), failures };
 }
 
-/** Connects to the clusters of these contexts, all at the same time; those that do not answer are problems. */
+/** Connects to the clusters of these contexts, all at the same time; those that do not answer in time are problems. */
 export async function prepareTargets(
   run: CommandRun,
   contexts: readonly string[],
+  timeUp: AbortSignal,
 ): Promise<{ readonly targets: readonly GatherTarget[]; readonly problems: readonly Problem[] }> {
   const access = await run.access();
   const outcomes = await Promise.all(
@@ -74,7 +76,7 @@ export async function prepareTargets(
         const current = run.flags.connection.server !== undefined;
         const cluster = current ? await access.current() : await access.connect(context);
         name = cluster.cluster;
-        return await prepare(cluster);
+        return await unlessAborted(prepare(cluster), timeUp, 'time was up before it had answered');
       } catch (error) {
         if (!(error instanceof ExpectedError)) throw error;
         return { cluster: name, context, message: messageOf(error) };
@@ -85,6 +87,24 @@ export async function prepareTargets(
     targets: outcomes.filter((outcome) => 'secrets' in outcome),
     problems: outcomes.filter((outcome) => 'message' in outcome),
   };
+}
+
+/** Rejects with UsageError when no cluster has one of these nodes; where nodes cannot be listed, nothing is refused. */
+export async function refuseUnknownNodes(
+  targets: readonly GatherTarget[],
+  wanted: readonly string[],
+  timeUp: AbortSignal,
+): Promise<void> {
+  const lists = targets.map(async ({ cluster }) => cluster.client.list<Node>(RESOURCES.nodes, { signal: timeUp }));
+  const outcomes = await Promise.allSettled(lists);
+  const names: string[] = [];
+  for (const outcome of outcomes) {
+    if (outcome.status === 'rejected') return;
+    names.push(...outcome.value.items.map(({ metadata }) => metadata.name ?? ''));
+  }
+  const unknown = wanted.filter((name) => !names.includes(name));
+  if (unknown.length === 0) return;
+  throw new UsageError(`no cluster has a node ${unknown.join(', ')}; they have ${names.toSorted().join(', ')}`);
 }
 
 /** Keys of Secrets whose values everybody may know. */

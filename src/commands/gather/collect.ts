@@ -1,7 +1,7 @@
 import { ExpectedError, messageOf } from '../../runtime/errors.ts';
 import type { CommandRun } from '../context.ts';
 import type { Problem } from '../show/loop.ts';
-import { prepareTargets, secretValues, type GatherTarget } from './clusters.ts';
+import { prepareTargets, refuseUnknownNodes, secretValues, type GatherTarget } from './clusters.ts';
 import type { Collecting, Collector, GatherWishes } from './collector.ts';
 import { COLLECTORS } from './collectors/index.ts';
 import { type ArchivedCluster, type ArchiveIndex, FORMAT, INDEX_FILE, PAGE_FILE } from './format.ts';
@@ -9,6 +9,7 @@ import { renderPage } from './page.ts';
 import { ClusterRecord } from './record.ts';
 import { createRedactor } from './redact.ts';
 import type { Sink } from './sink.ts';
+import { unlessAborted } from './unlessaborted.ts';
 
 /** What is gathered, and where to. */
 export interface GatherTask {
@@ -34,20 +35,6 @@ export function directoriesOf(names: readonly string[]): readonly string[] {
     taken.add(directory.toLowerCase());
     return directory;
   });
-}
-
-/** Resolves or rejects with the work, or rejects when the signal is aborted first. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal, why: string): Promise<T> {
-  work.catch(() => undefined);
-  const aborted = Promise.withResolvers<never>();
-  const abort = (): void => aborted.reject(new ExpectedError(why));
-  signal.addEventListener('abort', abort);
-  if (signal.aborted) abort();
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
 }
 
 /** Whatever goes wrong in one collector is noted, bugs too: an archive with a gap is worth more than none. */
@@ -142,8 +129,9 @@ export async function gatherAll(run: CommandRun, task: GatherTask): Promise<Arch
 }
 
 async function gatherAndIndex(run: CommandRun, task: GatherTask): Promise<ArchiveIndex> {
-  const { targets, problems } = await prepareTargets(run, task.contexts);
+  const { targets, problems } = await prepareTargets(run, task.contexts, task.timeUp);
   if (targets.length === 0) throw nothingThere(problems);
+  if (task.wishes.nodes !== undefined) await refuseUnknownNodes(targets, task.wishes.nodes, task.timeUp);
   const redactor = createRedactor([...secretValues(targets), ...credentialsOf(run)]);
   const names = directoriesOf(targets.map(({ cluster, submariner }) => submariner?.spec.clusterID ?? cluster.cluster));
   const recorded = targets.map((target, index) => {

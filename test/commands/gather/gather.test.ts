@@ -304,6 +304,7 @@ describe('gather', () => {
     [['--include-sensitive-data'], /secrets never get into an archive/],
     [['--contexts', 'east,nowhere'], /the kubeconfig has no context nowhere/],
     [['--log-lines', '0'], /whole number/],
+    [['--nodes', 'east-1,east-9'], /no cluster has a node east-9; they have east-1, east-2, west-1, west-2/],
   ])('%j is wrong usage', async (args, message) => {
     const { exitCode, stderr } = await harness.run('gather', ...args);
     expect([exitCode, stderr]).toEqual([2, expect.stringMatching(message)]);
@@ -350,6 +351,15 @@ describe('gather that does not come to its end', () => {
     expect(cluster.failures).toContainEqual({ collector: 'state', message: 'time was up before it was done' });
     expect(cluster.files).toBeGreaterThan(20);
     await expect(openArchive(path.join(harness.directory, NAME))).resolves.toMatchObject({ problems: [] });
+  });
+
+  test('a cluster that never answers is given up when time is up', async () => {
+    west.find = async () => new Promise(() => undefined);
+    const { exitCode, stdout } = await harness.run('gather', '--timeout', '300ms', '-o', 'json');
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(stdout).problems).toEqual([
+      { cluster: 'west', context: 'west', message: 'time was up before it had answered' },
+    ]);
   });
 
   test.each([
