@@ -1,16 +1,12 @@
-import { parseAvailability } from '../../api/availability.ts';
-import { GATEWAY_LEASE, OPERATOR_NAMESPACE } from '../../api/names.ts';
+import { OPERATOR_NAMESPACE } from '../../api/names.ts';
 import type { Gateway } from '../../api/types.ts';
-import type { KubeObject } from '../../kube/client.ts';
-import { OFFER_ANNOTATION } from '../../kube/leaserules.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
-import type { ClusterAccess } from '../access.ts';
 import type { CommandRun } from '../context.ts';
 import { renderStructured } from '../output.ts';
 import { requireRights } from '../rights.ts';
-import { silence } from '../show/freshness.ts';
-import { startDeadline, waitFor, type Deadline } from '../waiting.ts';
+import { startDeadline } from '../waiting.ts';
+import { handOver, listGateways, nodeOf, obstacle } from './handover.ts';
 import type { MoveOptions } from './options.ts';
 
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -40,25 +36,10 @@ export async function moveGateway(run: CommandRun, { to }: MoveOptions): Promise
   }
   const deadline = startDeadline(context.clock, flags.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   await reporter.step(`Moving the gateway of cluster ${cluster.cluster} to ${node}`, async (step) => {
-    await offerLease(cluster, `${node}-submariner-gateway`);
-    try {
-      await awaitMove(cluster, node, deadline, (text) => step.progress(text));
-    } catch (error) {
-      await offerLease(cluster, null);
-      throw error;
-    }
+    await handOver(cluster, node, deadline, (text) => step.progress(text));
   });
   reporter.done(`${node} is the active gateway of cluster ${cluster.cluster}`);
   await printOutcome(run, { from: from === undefined ? '' : nodeOf(from), to: node, moved: true });
-}
-
-async function listGateways({ client }: ClusterAccess): Promise<readonly (Gateway & KubeObject)[]> {
-  const { items } = await client.list<Gateway & KubeObject>(RESOURCES.gateways, { namespace: OPERATOR_NAMESPACE });
-  return items;
-}
-
-function nodeOf({ metadata, status }: Gateway): string {
-  return status.localEndpoint.hostname || (metadata.name ?? '');
 }
 
 /** The gateway to move to; throws when there is none that could carry the traffic. */
@@ -85,42 +66,6 @@ function chooseTarget(
   const reason = target.status.haStatus === 'active' ? undefined : obstacle(target, nowMs);
   if (reason !== undefined) throw new ExpectedError(`${to} is not ready to be the active gateway: ${reason}`, { hint });
   return target;
-}
-
-/** Why a standby cannot take over; undefined when it can. */
-function obstacle(gateway: Gateway, nowMs: number): string | undefined {
-  const quiet = silence(gateway, nowMs);
-  if (quiet !== undefined) return quiet;
-  const availability = parseAvailability(gateway);
-  if (availability === undefined) return 'its engine does not know how to take over (it is not of this product)';
-  if (!availability.ready) return availability.reason;
-  return undefined;
-}
-
-async function offerLease({ client }: ClusterAccess, identity: string | null): Promise<void> {
-  const change = { metadata: { annotations: { [OFFER_ANNOTATION]: identity } } };
-  await client.patch(RESOURCES.leases, GATEWAY_LEASE, change, { patchType: 'merge', namespace: OPERATOR_NAMESPACE });
-}
-
-async function awaitMove(
-  cluster: ClusterAccess,
-  node: string,
-  deadline: Deadline,
-  note: (text: string) => void,
-): Promise<void> {
-  await waitFor({
-    deadline,
-    what: `${node} to be the active gateway`,
-    hint: `See what it says: subctl show gateways --context ${cluster.name}. The order to move was taken back.`,
-    intervalMs: 100,
-    onPending: note,
-    look: async () => {
-      const gateways = await listGateways(cluster);
-      const active = gateways.filter(({ status }) => status.haStatus === 'active').map(nodeOf);
-      if (active.length === 1 && active[0] === node) return { done: undefined };
-      return { pending: active.length === 0 ? 'no gateway says it is active' : `active: ${active.join(', ')}` };
-    },
-  });
 }
 
 async function printOutcome(run: CommandRun, outcome: Readonly<Record<string, unknown>>): Promise<void> {

@@ -7,6 +7,8 @@ import type { JoinOptions } from './options.ts';
 /** Gateway nodes after join, and those that have to be labelled for it. */
 export interface ChosenGateways {
   readonly label: readonly string[];
+  /** Gateways now that are not named: their label is to go once the others can carry the traffic. */
+  readonly unlabel: readonly string[];
   readonly gatewayNodes: readonly string[];
 }
 
@@ -23,17 +25,16 @@ export async function chooseGateways(
   });
   if (plan.kind === 'ask') {
     const label = await ask(run, plan.candidates);
-    return { label, gatewayNodes: label };
+    return { label, unlabel: [], gatewayNodes: label };
   }
-  const gatewayNodes = [...new Set([...plan.already, ...plan.label])].sort();
-  const unnamed = plan.already.filter((name) => options.gatewayNodes?.includes(name) === false);
-  if (unnamed.length > 0) run.reporter.warn(`gateways already and left so: ${unnamed.join(', ')}`);
+  const unlabel = plan.already.filter((name) => options.gatewayNodes?.includes(name) === false);
+  const gatewayNodes = [...new Set([...plan.already, ...plan.label])].filter((name) => !unlabel.includes(name)).sort();
   if (gatewayNodes.length === 0) {
     run.reporter.warn(
       'no node is a gateway, so the cluster will not be connected: label one with submariner.io/gateway=true',
     );
   }
-  return { label: plan.label, gatewayNodes };
+  return { label: plan.label, unlabel, gatewayNodes };
 }
 
 async function ask(run: CommandRun, candidates: readonly string[]): Promise<readonly string[]> {

@@ -39,6 +39,8 @@ export interface JoinPlan {
   readonly abandoned: readonly string[];
   /** Nodes to label as gateways. */
   readonly label: readonly string[];
+  /** Nodes to take the label from, after the others have taken over. */
+  readonly unlabel: readonly string[];
   readonly gatewayNodes: readonly string[];
 }
 
@@ -57,7 +59,7 @@ export async function prepareJoin(
   const brokerClient = await (await run.access()).broker({ ...access, insecure, source: file });
   const atBroker = { client: brokerClient, access, file };
 
-  await checkRights(run, target, atBroker, options.dryRun);
+  await checkRights(run, target, atBroker, options);
   const local = await run.reporter.step(`Reading cluster ${target.cluster}`, async () =>
     readLocalCluster(target.client),
   );
@@ -78,13 +80,9 @@ export async function prepareJoin(
   const broker = { server: access.server, namespace: access.namespace, ca: access.ca };
   const settings = { clusterId, networks, broker, options, version: run.context.version };
   warnAboutDrivers(run, view, { clusterId, driver: cableDriverName(options.cableDriver) });
-  const changes = local.submariner === undefined ? [] : settingChanges(local.submariner, submarinerObject(settings));
   return {
     target,
-    changes: [
-      ...changes.map(describeChange),
-      ...abandoned.map((id) => `claim of the ID ${id} on the broker: given up`),
-    ],
+    changes: describeChanges(local, settings, { abandoned, unlabel: gateways.unlabel }),
     abandoned,
     brokerClient,
     claimant,
@@ -92,6 +90,19 @@ export async function prepareJoin(
     psk,
     ...gateways,
   };
+}
+
+function describeChanges(
+  { submariner }: LocalCluster,
+  settings: JoinSettings,
+  { abandoned, unlabel }: Pick<JoinPlan, 'abandoned' | 'unlabel'>,
+): readonly string[] {
+  const changes = submariner === undefined ? [] : settingChanges(submariner, submarinerObject(settings));
+  return [
+    ...changes.map(describeChange),
+    ...abandoned.map((id) => `claim of the ID ${id} on the broker: given up`),
+    ...unlabel.map((name) => `node ${name}: no gateway any more`),
+  ];
 }
 
 /** The flags, completed by what the cluster joined with before; the address of the broker only if it is the same broker. */
@@ -130,10 +141,10 @@ async function checkRights(
   run: CommandRun,
   target: ClusterAccess,
   { client, access, file }: AtBroker,
-  dryRun: boolean,
+  { dryRun, gatewayNodes }: JoinOptions,
 ): Promise<void> {
   const places = [
-    { where: target.name, client: target.client, rights: joinRights() },
+    { where: target.name, client: target.client, rights: joinRights(gatewayNodes !== undefined) },
     {
       where: `broker (${file})`,
       client,

@@ -21,6 +21,7 @@ import { ensureMember } from './member.ts';
 import { type JoinPlan, prepareJoin } from './preflight.ts';
 import { waitForDaemonSet, waitForGateway } from './ready.ts';
 import type { JoinOptions } from './options.ts';
+import { retireGateways } from './retiregateways.ts';
 
 const DEFAULT_TIMEOUT_MS = 5 * 60_000;
 
@@ -53,7 +54,8 @@ export async function join(run: CommandRun, file: string, options: JoinOptions):
   const records = [...member.records, ...labelled, ...applied];
   reportWritten(run, records);
   await untilWorking(run, plan, deadline);
-  await printResult(run, facts(plan), records);
+  const retired = await retireGateways(run, plan, deadline);
+  await printResult(run, facts(plan), [...records, ...retired]);
   reporter.done(`Cluster ${plan.settings.clusterId} has joined; see subctl show connections`);
 }
 
