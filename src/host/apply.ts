@@ -30,7 +30,7 @@ export class PlanError extends ExpectedError {
 type Group = 'ip' | 'bridge' | 'nft' | 'single';
 
 function groupOf(step: PlanStep): Group {
-  if ('route' in step || 'rule' in step) return 'ip';
+  if ('route' in step || 'rule' in step || 'address' in step) return 'ip';
   if ('neighbour' in step) return 'bridge';
   if (step.action === 'swapTable' || step.action === 'changeSet' || step.action === 'removeTable') return 'nft';
   return 'single';
@@ -79,15 +79,16 @@ async function applyLink(runner: CommandRunner, step: Extract<PlanStep, { readon
 
 async function applySingle(runner: CommandRunner, step: PlanStep): Promise<void> {
   if ('link' in step) return applyLink(runner, step);
-  if ('address' in step) {
-    const verb = step.action === 'addAddress' ? 'replace' : 'del';
-    await runner.run('ip', ['addr', verb, step.address.address, 'dev', step.address.link]);
-  } else if (step.action === 'setSysctl') await setSysctl(runner, step.sysctl);
+  if (step.action === 'setSysctl') await setSysctl(runner, step.sysctl);
   return undefined;
 }
 
 function ipWords(step: PlanStep, protocol: number): readonly string[] {
   if ('rule' in step) return ruleWords(step.action === 'addRule' ? 'add' : 'del', step.rule, protocol);
+  if ('address' in step) {
+    const { address, link } = step.address;
+    return ['addr', step.action === 'addAddress' ? 'replace' : 'del', address, 'dev', link];
+  }
   if (!('route' in step)) return [];
   const verbs = { addRoute: 'add', replaceRoute: 'replace', removeRoute: 'del' } as const;
   return routeWords(verbs[step.action], step.route, protocol);

@@ -1,11 +1,13 @@
 /** How one charon is set up. */
 export interface CharonSettings {
-  /** `userland`: ESP in charon itself, through the tun link ipsec0; `kernel`: XFRM. */
+  /** `userland`: ESP in charon itself, through a tun link; `kernel`: XFRM. */
   readonly esp: 'kernel' | 'userland';
   readonly viciSocket: string;
   readonly logFile: string;
   /** UDP port of IKE and ESP in UDP, with the non-ESP marker of RFC 3948. */
   readonly udpPort: number;
+  /** Route table of its own, for userland ESP. */
+  readonly table: number;
   /** Seconds until the first retransmission; each further one waits 1.5 times as long. */
   readonly retransmitTimeoutSeconds: number;
   /** Retransmissions before the peer counts as dead. */
@@ -17,8 +19,14 @@ export interface CharonSettings {
 /** Packets of charon itself carry this mark in userland mode, so that they never enter the tunnel they make. */
 export const OWN_MARK = '0x42';
 
-/** Table and rule priority of the routes kernel-libipsec insists on making itself. */
+/** Table of the routes that kernel-libipsec insists on making itself; of a second charon, the next one. */
 export const CHARON_TABLE = 220;
+
+/**
+ * After the main table (32766), where such a route decides nothing: table 100 knows which cable carries, and the pods of a
+ * standby are not to leave by its own cable.
+ */
+const CHARON_TABLE_PRIORITY = 40_000;
 
 function espPlugins(esp: CharonSettings['esp']): readonly string[] {
   if (esp === 'kernel') return [];
@@ -37,7 +45,7 @@ function espPlugins(esp: CharonSettings['esp']): readonly string[] {
  * one port, and charon's other port is left to chance. 16 threads are the least: kernel-libipsec keeps nine busy.
  */
 export function renderCharonConf(settings: CharonSettings): string {
-  const { esp, viciSocket, logFile, udpPort, retransmitTimeoutSeconds, retransmitTries, debug } = settings;
+  const { esp, viciSocket, logFile, udpPort, table, retransmitTimeoutSeconds, retransmitTries, debug } = settings;
   const libipsec = esp === 'userland' ? 'kernel-libipsec ' : '';
   const netlinkMark = esp === 'userland' ? [`      fwmark = !${OWN_MARK}`] : [];
   const lines = [
@@ -47,8 +55,8 @@ export function renderCharonConf(settings: CharonSettings): string {
     '  port = 0',
     `  port_nat_t = ${udpPort}`,
     '  install_routes = no',
-    `  routing_table = ${esp === 'userland' ? CHARON_TABLE : 0}`,
-    `  routing_table_prio = ${CHARON_TABLE}`,
+    `  routing_table = ${esp === 'userland' ? table : 0}`,
+    `  routing_table_prio = ${CHARON_TABLE_PRIORITY}`,
     '  install_virtual_ip = no',
     `  retransmit_timeout = ${retransmitTimeoutSeconds}`,
     '  retransmit_base = 1.5',

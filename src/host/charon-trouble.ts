@@ -21,3 +21,15 @@ export function lastTroubles(log: string): ReadonlyMap<string, string> {
   }
   return troubles;
 }
+
+/** What a charon that answers may still lack, in words; undefined when its log shows nothing of that kind. */
+export function startProblem(log: string): string | undefined {
+  if (/unable to bind (IPv[46] )?socket.*Address already in use/.test(log)) return 'its UDP port is taken';
+  if (/failed to open.*\/dev\/net\/tun|could not create TUN device|unable to create TUN device/i.test(log)) {
+    return 'it cannot make a TUN device (/dev/net/tun)';
+  }
+  if (/plugin 'kernel-libipsec': failed to load/.test(log)) {
+    return 'its plugin kernel-libipsec is missing (package libcharon-extra-plugins)';
+  }
+  return undefined;
+}

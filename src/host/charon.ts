@@ -1,22 +1,21 @@
-import { accessSync, constants, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { ExpectedError, messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { CHARON_TABLE, OWN_MARK, onlyLogsDiffer, renderCharonConf } from './charon-conf.ts';
-import { lastTroubles } from './charon-trouble.ts';
+import { OWN_MARK, onlyLogsDiffer, renderCharonConf } from './charon-conf.ts';
+import { CHARON_PACKAGES, CHARON_PROGRAM, assertInstalled } from './charon-program.ts';
+import { lastTroubles, startProblem } from './charon-trouble.ts';
 import type { CommandRunner } from './command.ts';
-import { daemonOutput, findDaemon, readTail, startDaemon, stopDaemon, waitFor } from './daemon.ts';
-import { probeKernelEsp, type EspSupport } from './esp.ts';
+import { daemonOutput, findDaemon, readTail, startDaemon, stopDaemon, waitFor, wasStarted } from './daemon.ts';
+import type { EspSupport } from './esp.ts';
 import { takenPort } from './port-owner.ts';
+import { tunLinksOf } from './tun.ts';
 import { connectVici, type ViciClient } from './vici/client.ts';
 
-/** Debian's name of the program; it stays in the foreground and needs no systemd. */
-const PROGRAM = '/usr/sbin/charon-systemd';
-const PACKAGES =
-  'charon-systemd strongswan-swanctl libcharon-extra-plugins libstrongswan-standard-plugins libstrongswan-extra-plugins';
 const EVENTS = ['ike-updown', 'child-updown'] as const;
 const START_MS = 10_000;
 const ADOPT_MS = 3000;
+const END_MS = 1000;
 
 export interface CharonDependencies {
   readonly runner: CommandRunner;
@@ -24,14 +23,15 @@ export interface CharonDependencies {
   /** Folder of its configuration, socket, log and record. */
   readonly folder: string;
   readonly udpPort: number;
+  /** Route table for what it insists on routing itself. */
+  readonly table: number;
+  /** Whether the kernel encrypts. */
+  readonly esp: () => Promise<EspSupport>;
   readonly retransmitTimeoutSeconds: number;
   readonly retransmitTries: number;
   readonly debug: boolean;
   readonly namespace?: string;
 }
-
-/** The link charon makes for userland ESP. */
-export const LIBIPSEC_LINK = 'ipsec0';
 
 /**
  * One charon that outlives this process: started when there is none, adopted when a former process left it, ended only
@@ -47,7 +47,9 @@ export class Charon {
   readonly #listeners = new Set<() => void>();
   #client: ViciClient | undefined;
   #attempt: Promise<ViciClient> | undefined;
-  #support: EspSupport | undefined;
+  #restarted = false;
+  /** Only to wait for its end. */
+  #lastLink: string | undefined;
 
   constructor(dependencies: CharonDependencies) {
     this.#dependencies = dependencies;
@@ -58,10 +60,24 @@ export class Charon {
     this.#listeners.add(listener);
   }
 
-  /** Whether the kernel encrypts; found out once, it does not change while the machine runs. */
-  async esp(): Promise<EspSupport> {
-    this.#support ??= await probeKernelEsp(this.#dependencies.runner);
-    return this.#support;
+  /** Whether a charon was started from the folder and not stopped, whether or not it still runs. */
+  get present(): boolean {
+    return wasStarted(this.#dependencies.folder);
+  }
+
+  /** The tun link the charon that runs has made for userland ESP: charon takes the first free name of ipsec0, ipsec1, … */
+  get link(): string | undefined {
+    const daemon = findDaemon(this.#dependencies.folder);
+    if (daemon === undefined) return undefined;
+    this.#lastLink = tunLinksOf(daemon.pid)[0];
+    return this.#lastLink;
+  }
+
+  /** Whether a charon was started in place of another that had ended by itself or did not answer; says so once. */
+  takeRestarted(): boolean {
+    const restarted = this.#restarted;
+    this.#restarted = false;
+    return restarted;
   }
 
   /** A connection to a charon that runs; starts one when needed. Rejects with what the operator has to do. */
@@ -104,11 +120,13 @@ export class Charon {
 
   /** A charon that was killed leaves its rule behind; by the mark it cannot be another program's. */
   async #removeRule(): Promise<void> {
-    const { runner } = this.#dependencies;
+    const { runner, table } = this.#dependencies;
     const { stdout } = await runner.run('ip', ['-4', 'rule', 'show']);
-    if (!stdout.includes(`${CHARON_TABLE}:\tnot from all fwmark ${OWN_MARK} lookup ${CHARON_TABLE}`)) return;
-    const table = String(CHARON_TABLE);
-    await runner.run('ip', ['-4', 'rule', 'del', 'not', 'fwmark', OWN_MARK, 'pref', table, 'lookup', table]);
+    const own = new RegExp(`^(\\d+):\\s+not from all fwmark ${OWN_MARK} lookup ${table}\\s*$`, 'gm');
+    for (const [, priority = ''] of stdout.matchAll(own)) {
+      const words = ['not', 'fwmark', OWN_MARK, 'pref', priority, 'lookup', String(table)];
+      await runner.run('ip', ['-4', 'rule', 'del', ...words]);
+    }
   }
 
   #file(name: string): string {
@@ -127,24 +145,27 @@ export class Charon {
   async #connectOrStart(signal: AbortSignal | undefined): Promise<ViciClient> {
     const { folder, logger } = this.#dependencies;
     const conf = await this.#conf();
+    const restarted = this.present;
     if (findDaemon(folder) !== undefined) {
       const adopted = await this.#adopt(conf, signal);
       if (adopted !== undefined) return adopted;
       logger.warn('charon does not answer or has another configuration, starting a new one');
       await stopDaemon(folder);
     }
-    await this.#start(conf);
+    await this.#start(conf, signal);
+    this.#restarted = restarted;
     return this.#awaitStart(signal);
   }
 
   async #conf(): Promise<string> {
-    const { udpPort, retransmitTimeoutSeconds, retransmitTries, debug } = this.#dependencies;
-    const { kernel } = await this.esp();
+    const { udpPort, retransmitTimeoutSeconds, retransmitTries, debug, table, esp } = this.#dependencies;
+    const { kernel } = await esp();
     return renderCharonConf({
       esp: kernel ? 'kernel' : 'userland',
       viciSocket: this.#file('charon.vici'),
       logFile: this.#file('charon.log'),
       udpPort,
+      table,
       retransmitTimeoutSeconds,
       retransmitTries,
       debug,
@@ -156,6 +177,7 @@ export class Charon {
     const talkative = former !== undefined && onlyLogsDiffer(former, conf);
     if (former !== conf && !talkative) return undefined;
     const connected = async (): Promise<boolean> => {
+      if (findDaemon(this.#dependencies.folder) === undefined) return true;
       try {
         await this.#connect();
         return true;
@@ -165,7 +187,7 @@ export class Charon {
     };
     await waitFor(connected, ADOPT_MS, signal);
     if (talkative) await this.#reload(conf);
-    return this.#client;
+    return this.#running();
   }
 
   async #reload(conf: string): Promise<void> {
@@ -191,15 +213,15 @@ export class Charon {
     return client;
   }
 
-  async #start(conf: string): Promise<void> {
+  async #start(conf: string, signal: AbortSignal | undefined): Promise<void> {
     const { folder, logger, namespace } = this.#dependencies;
     assertInstalled();
-    await this.#assertPortFree();
+    await this.#assertPortFree(signal);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     for (const file of ['charon.vici', 'charon.log']) rmSync(this.#file(file), { force: true });
     writeFileSync(this.#file('strongswan.conf'), conf, { mode: 0o600 });
     const record = await startDaemon({
-      file: PROGRAM,
+      file: CHARON_PROGRAM,
       args: [],
       env: { STRONGSWAN_CONF: this.#file('strongswan.conf') },
       folder,
@@ -209,10 +231,20 @@ export class Charon {
   }
 
   /** charon itself goes on without a socket when its port is taken. */
-  async #assertPortFree(): Promise<void> {
+  async #assertPortFree(signal: AbortSignal | undefined): Promise<void> {
     const { runner, udpPort } = this.#dependencies;
+    if (this.present) await waitFor(() => this.#isGone(), END_MS, signal);
     const taken = await takenPort(runner, udpPort, 'IPsec');
     if (taken !== undefined) throw taken;
+  }
+
+  /** A charon that was killed has its port and its link, whose name the next one is to get, for a moment still. */
+  async #isGone(): Promise<boolean> {
+    const { runner, udpPort } = this.#dependencies;
+    if ((await takenPort(runner, udpPort, 'IPsec')) !== undefined) return false;
+    if (this.#lastLink === undefined) return true;
+    const { stdout } = await runner.run('ip', ['link', 'show', 'dev', this.#lastLink], { okExitCodes: [0, 1] });
+    return stdout === '';
   }
 
   async #awaitStart(signal: AbortSignal | undefined): Promise<ViciClient> {
@@ -242,7 +274,7 @@ export class Charon {
     const { folder } = this.#dependencies;
     const said = daemonOutput(folder, 'charon.log') || daemonOutput(folder);
     return new ExpectedError(`charon does not start: ${reason}${said === '' ? '' : `; it said: ${said}`}`, {
-      hint: `Look at ${this.#file('charon.log')}; needed are the packages ${PACKAGES}.`,
+      hint: `Look at ${this.#file('charon.log')}; needed are the packages ${CHARON_PACKAGES}.`,
     });
   }
 }
@@ -253,30 +285,4 @@ function readText(file: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function assertInstalled(): void {
-  try {
-    accessSync(PROGRAM, constants.X_OK);
-  } catch (cause) {
-    throw new ExpectedError(
-      `${PROGRAM} is not installed; the cable driver ipsec needs strongSwan (Debian packages ${PACKAGES})`,
-      {
-        hint: `apt-get install -y ${PACKAGES}`,
-        cause,
-      },
-    );
-  }
-}
-
-/** What a charon that answers may still lack, in words; undefined when its log shows nothing of that kind. */
-export function startProblem(log: string): string | undefined {
-  if (/unable to bind (IPv[46] )?socket.*Address already in use/.test(log)) return 'its UDP port is taken';
-  if (/failed to open.*\/dev\/net\/tun|could not create TUN device|unable to create TUN device/i.test(log)) {
-    return 'it cannot make a TUN device (/dev/net/tun)';
-  }
-  if (/plugin 'kernel-libipsec': failed to load/.test(log)) {
-    return 'its plugin kernel-libipsec is missing (package libcharon-extra-plugins)';
-  }
-  return undefined;
 }

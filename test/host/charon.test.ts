@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { onlyLogsDiffer, renderCharonConf } from '../../src/host/charon-conf.ts';
-import { lastTroubles } from '../../src/host/charon-trouble.ts';
-import { startProblem } from '../../src/host/charon.ts';
+import { lastTroubles, startProblem } from '../../src/host/charon-trouble.ts';
 import { CommandError, type CommandRunner } from '../../src/host/command.ts';
 import {
   daemonOutput,
@@ -22,6 +21,7 @@ describe('strongswan.conf', () => {
     viciSocket: '/s/charon.vici',
     logFile: '/s/charon.log',
     udpPort: 4501,
+    table: 221,
     retransmitTimeoutSeconds: 1.25,
     retransmitTries: 3,
     debug: false,
@@ -33,6 +33,8 @@ describe('strongswan.conf', () => {
     expect(text).toContain('threads = 16');
     expect(text).toContain('fwmark = !0x42');
     expect(text).toContain('port_nat_t = 4501');
+    expect(text).toContain('routing_table = 221');
+    expect(Number(/routing_table_prio = (\d+)/.exec(text)?.[1])).toBeGreaterThan(32_767);
     expect(text.match(/\{/g)).toHaveLength(text.match(/\}/g)!.length);
   });
 
@@ -45,7 +47,14 @@ describe('strongswan.conf', () => {
 });
 
 test('how much is logged changes without a new charon, anything else needs one', () => {
-  const settings = { viciSocket: '/s', logFile: '/l', udpPort: 4500, retransmitTimeoutSeconds: 1, retransmitTries: 3 };
+  const settings = {
+    viciSocket: '/s',
+    logFile: '/l',
+    udpPort: 4500,
+    table: 220,
+    retransmitTimeoutSeconds: 1,
+    retransmitTries: 3,
+  };
   const quiet = renderCharonConf({ ...settings, esp: 'kernel', debug: false });
   const talkative = renderCharonConf({ ...settings, esp: 'kernel', debug: true });
   expect(talkative).toContain('      default = 2\n');

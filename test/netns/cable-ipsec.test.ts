@@ -133,7 +133,7 @@ test('a new process adopts charon and disturbs nothing; another cluster comes an
 
 test('a killed charon is noticed and started again, and nothing leaves in clear meanwhile', async () => {
   const [a, b] = build(2);
-  await join();
+  const loops = await join();
   const charon = findDaemon(folderOf(a!))!;
   const stopCapture = await bed.capture();
   const stopPings = bed.pinger(a!.podNamespace, b!.podAddress);
@@ -145,6 +145,7 @@ test('a killed charon is noticed and started again, and nothing leaves in clear 
   const captured = await stopCapture();
   expect(captured.inner).toBe(0);
   expect(captured.tunnel).toBeGreaterThan(0);
+  for (const loop of loops) await loop.stop();
   await drivers[0]!.cleanup();
   expect(bed.ip(a!, 'rule')).not.toContain('lookup 220');
 }, 60_000);

@@ -98,10 +98,14 @@ function carried(name: string, by: Which): boolean {
 const EXITS: Readonly<Record<string, (to: Which | 'a') => string>> = {
   vxlan: (to) => `via 241.18.0.${{ a: 1, b1: 2, b2: 3 }[to]} dev vxlan-tunnel`,
   wireguard: (to) => `dev ${to === 'b2' ? 'submariner1' : 'submariner'} table 10`,
+  ipsec: (to) => `dev ${to === 'b2' ? 'ipsec1' : 'ipsec0'} table 10`,
 };
 
 /** Folders of the daemons of the two slots, below the state folder. */
-const DAEMONS: Readonly<Record<string, readonly [string, string]>> = { wireguard: ['wireguard', 'wireguard1'] };
+const DAEMONS: Readonly<Record<string, readonly [string, string]>> = {
+  wireguard: ['wireguard', 'wireguard1'],
+  ipsec: ['charon', 'charon1'],
+};
 
 describe.each(Object.entries(DAEMONS))('two gateways of one cluster, a daemon of %s is killed', (name, folders) => {
   const daemon = (gateway: TestGateway, slot: number): number | undefined =>
@@ -237,3 +241,23 @@ describe.each(Object.keys(EXITS))('two gateways of one cluster, cable driver %s'
     expect(bed.snapshot(bed.a)).toBe(before);
   }, 120_000);
 });
+
+test('routes follow the links of the charons, whichever got which name', async () => {
+  await build('ipsec');
+  const { a, b1, b2 } = bed;
+  await loops[0]!.stop();
+  const charons = ['charon', 'charon1'].map((folder) => path.join(a.dependencies.stateDir, folder));
+  for (const folder of charons) process.kill(findDaemon(folder)!.pid, 'SIGKILL');
+  await until('both links are gone', () => !bed.ip(a, '-o', 'link').includes('ipsec'));
+  // The first charon now gets ipsec1, the second ipsec2, which is not one of ours, until ipsec0 was cleared away.
+  bed.ip(a, 'tuntap', 'add', 'dev', 'ipsec0', 'mode', 'tun');
+  bed.keepSynced(drivers[0]!, () => bed.wanted(a, drivers));
+  await until('probes answer', () => allProbesAnswer(), 30_000);
+  expect(way(a, a.cniAddress, b1.cniAddress)).toContain('dev ipsec1');
+  expect(way(a, a.cniAddress, b2.cniAddress)).toContain('dev ipsec0');
+  expect(await bed.ping(a.podNamespace, bed.workerPodAddress)).toBe(true);
+  bed.carrier = 'b2';
+  await drivers[0]!.sync(await bed.wanted(a, drivers), forever);
+  expect(way(a, a.cniAddress, bed.workerPodAddress)).toContain('dev ipsec0');
+  expect(await bed.ping(a.podNamespace, bed.workerPodAddress)).toBe(true);
+}, 120_000);

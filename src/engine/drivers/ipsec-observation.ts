@@ -31,6 +31,8 @@ export interface ObservedIke {
   readonly id: string;
   readonly connection: string;
   readonly state: string;
+  /** Whether this side began it. */
+  readonly initiator: boolean;
   readonly localHost: string;
   readonly remoteHost: string;
   readonly remotePort: string;
@@ -76,6 +78,7 @@ export function parseSas(events: readonly ViciSection[]): readonly ObservedIke[]
     id: textAt(ike, 'uniqueid'),
     connection,
     state: textAt(ike, 'state'),
+    initiator: textAt(ike, 'initiator') === 'yes',
     localHost: textAt(ike, 'local-host'),
     remoteHost: textAt(ike, 'remote-host'),
     remotePort: textAt(ike, 'remote-port'),

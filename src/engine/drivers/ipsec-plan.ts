@@ -7,7 +7,15 @@ export interface IpsecPlan {
   readonly load: readonly IpsecConnection[];
   readonly terminateIke: readonly string[];
   readonly terminateChild: readonly string[];
-  readonly initiate: readonly { readonly connection: IpsecConnection; readonly child: IpsecChild }[];
+  readonly initiate: readonly ChildToInitiate[];
+}
+
+/** A pair of CIDRs without its SAs. */
+export interface ChildToInitiate {
+  readonly connection: IpsecConnection;
+  readonly child: IpsecChild;
+  /** Whose turn it is first: the side that began the IKE SA goes on with its children; without one it is agreed. */
+  readonly turn: 'own' | 'peer' | 'as agreed';
 }
 
 /** An identity as charon prints it: `@name` without the sign. */
@@ -63,6 +71,7 @@ interface OneConnection {
   readonly terminateIke: readonly string[];
   readonly terminateChild: readonly string[];
   readonly initiate: readonly IpsecChild[];
+  readonly turn: ChildToInitiate['turn'];
 }
 
 function planConnection(
@@ -89,8 +98,14 @@ function planConnection(
     load: loaded === undefined || !sameLoaded(wanted, loaded, dpdDelaySeconds) || right.length === 0,
     terminateIke: wrong.map((ike) => ike.id),
     terminateChild: wrongChildren.map((child) => child.id),
+    turn: turnOf(right),
     initiate: busy ? [] : wanted.children.filter((child) => !present.has(child.name)),
   };
+}
+
+function turnOf(sas: readonly ObservedIke[]): ChildToInitiate['turn'] {
+  if (sas.length === 0) return 'as agreed';
+  return sas.some((ike) => ike.initiator) ? 'own' : 'peer';
 }
 
 /**
@@ -120,6 +135,6 @@ export function planIpsec(
     load: plans.filter((plan) => plan.load).map((plan) => plan.connection),
     terminateIke: [...orphans, ...plans.flatMap((plan) => plan.terminateIke)],
     terminateChild: plans.flatMap((plan) => plan.terminateChild),
-    initiate: plans.flatMap(({ connection, initiate }) => initiate.map((child) => ({ connection, child }))),
+    initiate: plans.flatMap(({ connection, initiate, turn }) => initiate.map((child) => ({ connection, child, turn }))),
   };
 }

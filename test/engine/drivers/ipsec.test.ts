@@ -53,6 +53,7 @@ class Model {
         id: this.#next(),
         connection: connection.name,
         state: 'ESTABLISHED',
+        initiator: true,
         localHost: connection.localAddress,
         remoteHost: connection.remoteAddress ?? '203.0.113.77',
         remotePort: String(connection.remotePort),
@@ -306,5 +307,27 @@ describe('observation', () => {
     expect(observedCables(conns, [])[0]).toMatchObject({ status: 'connecting', message: 'no IKE SA with the peer' });
     const sas = parseSas([{ [cable.name]: { state: 'CONNECTING' } }]);
     expect(observedCables(conns, sas)[0]).toMatchObject({ status: 'connecting', message: 'IKE SA CONNECTING' });
+  });
+});
+
+describe('whose turn it is to make what is missing', () => {
+  const cable = cableTo(2);
+  const lacking = (ikes: readonly Partial<ObservedIke>[]): readonly string[] => {
+    const charon = new Model();
+    const wanted = wantedOf(cable);
+    charon.execute(charon.plan(wanted));
+    const [made] = charon.sas;
+    charon.sas = ikes.map((ike) => ({ ...made!, children: made!.children.slice(1), ...ike }));
+    return charon.plan(wanted).initiate.map(({ turn }) => turn);
+  };
+
+  test.each([
+    ['without an IKE SA it is as agreed', [], Array(4).fill('as agreed')],
+    ['this side began and goes on', [{ initiator: true }], ['own']],
+    ['the peer began and goes on', [{ initiator: false }], ['peer']],
+    ['both began', [{ initiator: false }, { initiator: true }], ['own']],
+    ['an IKE SA that is going does not count', [{ initiator: false, state: 'DELETING' }], Array(4).fill('as agreed')],
+  ])('%s', (_, ikes, turns) => {
+    expect(lacking(ikes)).toEqual(turns);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { desiredIpsecNetwork } from '../../../src/engine/drivers/ipsec-network.ts';
+import { desiredIpsecNetwork, type EspPlace } from '../../../src/engine/drivers/ipsec-network.ts';
 import { syncNetwork } from '../../../src/engine/drivers/network-sync.ts';
 import { desiredVxlan, vtepProblems } from '../../../src/engine/drivers/vxlan-network.ts';
 import { desiredWireguardNetwork, type SlotDevice } from '../../../src/engine/drivers/wireguard-device.ts';
@@ -15,6 +15,16 @@ const UNDERLAY = { link: 'wan', mtuBytes: 1500 };
 const VXLAN_LOCAL = { privateIp: '198.18.0.1', udpPort: 4500, underlay: UNDERLAY };
 const firstHops = new Map([2, 3, 102].map((n) => [`198.18.0.${n}`, { link: 'wan', via: '198.18.0.254' }]));
 
+/** Which of the links a charon got is chance. */
+const USERLAND: EspPlace = {
+  place: 'userland',
+  mtuBytes: 1400,
+  links: new Map([
+    [0, 'ipsec1'],
+    [1, 'ipsec0'],
+  ]),
+};
+
 const wireguard = (kind: 'tun' | 'wireguard'): readonly SlotDevice[] =>
   [0, 1].map((slot) => ({ slot, kind, mtuBytes: 1420 }));
 
@@ -29,10 +39,13 @@ const KINDS: readonly Kind[] = [
   { name: 'vxlan', desired: (cables) => desiredVxlan(cables, VXLAN_LOCAL) },
   {
     name: 'ipsec, userland',
-    made: { kind: 'tun', links: ['ipsec0'] },
-    desired: (cables) => desiredIpsecNetwork(cables, { place: 'userland', link: 'ipsec0', mtuBytes: 1400 }),
+    made: { kind: 'tun', links: ['ipsec0', 'ipsec1'] },
+    desired: (cables) => desiredIpsecNetwork(cables, USERLAND, '198.18.0.1'),
   },
-  { name: 'ipsec, kernel', desired: (cables) => desiredIpsecNetwork(cables, { place: 'kernel', firstHops }) },
+  {
+    name: 'ipsec, kernel',
+    desired: (cables) => desiredIpsecNetwork(cables, { place: 'kernel', firstHops }, '198.18.0.1'),
+  },
   {
     name: 'wireguard, userland',
     made: { kind: 'tun', links: ['submariner', 'submariner1'] },
@@ -192,7 +205,7 @@ describe('plans', () => {
   });
 
   test('of kernel ESP: routes over the underlay, and packets without a transform dropped', () => {
-    const state = desiredIpsecNetwork(desiredOf(cableTo(2)), { place: 'kernel', firstHops });
+    const state = desiredIpsecNetwork(desiredOf(cableTo(2)), { place: 'kernel', firstHops }, '198.18.0.1');
     expect(state.ruleset?.chains[0]?.rules).toEqual([
       'ip daddr @guarded oifname != { "vx-submariner" } rt ipsec missing drop comment "never in clear"',
     ]);
@@ -207,9 +220,13 @@ describe('plans', () => {
     });
   });
 
-  test('of userland ESP: the service CIDR gets an address, the pod CIDR has one', () => {
-    const state = desiredIpsecNetwork(desiredOf(cableTo(2)), { place: 'userland', link: 'ipsec0', mtuBytes: 1400 });
-    expect(state.addresses).toEqual([{ link: 'ipsec0', address: '100.65.0.0/32' }]);
+  test('of userland ESP: the service CIDR gets an address where it has cables, the pod CIDR has one', () => {
+    const state = desiredIpsecNetwork(desiredOf(cableTo(2)), USERLAND, '198.18.0.1');
+    expect(state.addresses).toEqual([
+      { link: 'ipsec1', address: '241.18.0.1/32' },
+      { link: 'ipsec1', address: '100.65.0.0/32' },
+      { link: 'ipsec0', address: '241.18.0.1/32' },
+    ]);
   });
 
   test('guards stand without cables, and nothing stands without guards', () => {

@@ -1,0 +1,165 @@
+import { Charon } from '../../host/charon.ts';
+import { CHARON_TABLE } from '../../host/charon-conf.ts';
+import type { EspSupport } from '../../host/esp.ts';
+import type { ViciClient } from '../../host/vici/client.ts';
+import { IPSEC_CABLE } from '../../net/ownership.ts';
+import { ExpectedError } from '../../runtime/errors.ts';
+import type { DriverDependencies } from './dependencies.ts';
+import type { Cable, ObservedCable } from './driver.ts';
+import { runAll } from './failures.ts';
+import { ipsecConnections, loadMessage, type Encapsulation, type IpsecConnection } from './ipsec-connections.ts';
+import { observedCables, parseConnections, parseSas } from './ipsec-observation.ts';
+import { planIpsec, type ChildToInitiate, type IpsecPlan } from './ipsec-plan.ts';
+import { charonFolder } from './leftovers.ts';
+import type { LookTimer } from './look-timer.ts';
+import { Pacer } from './pacer.ts';
+
+const DEFAULT_DPD_SECONDS = 5;
+/** How long the side that does not initiate at once waits for its peer. */
+const LATE_MS = 5000;
+
+/**
+ * One charon with the cables of one slot, on a UDP port of its own.
+ *
+ * INVARIANTS: what charon has is asked for at every sync and every look; memory holds only when to try again.
+ */
+export class IpsecSlot {
+  readonly slot: number;
+  readonly #dependencies: DriverDependencies;
+  readonly #charon: Charon;
+  readonly #esp: () => Promise<EspSupport>;
+  readonly #timer: LookTimer;
+  readonly #pacer = new Pacer();
+  readonly #dpdDelaySeconds: number;
+
+  constructor(
+    dependencies: DriverDependencies,
+    slot: number,
+    shared: { readonly esp: () => Promise<EspSupport>; readonly timer: LookTimer },
+  ) {
+    this.slot = slot;
+    this.#dependencies = dependencies;
+    this.#esp = shared.esp;
+    this.#timer = shared.timer;
+    this.#dpdDelaySeconds = dependencies.dpdDelaySeconds ?? DEFAULT_DPD_SECONDS;
+    this.#charon = new Charon({
+      ...dependencies,
+      folder: charonFolder(dependencies.stateDir, slot),
+      udpPort: dependencies.udpPort + slot,
+      table: CHARON_TABLE + slot,
+      esp: shared.esp,
+      debug: dependencies.ipsec?.debug === true,
+      retransmitTimeoutSeconds: Math.max(0.5, this.#dpdDelaySeconds / 4),
+      retransmitTries: 3,
+    });
+  }
+
+  /** The tun link of userland ESP, while charon runs. */
+  get link(): string | undefined {
+    return this.#charon.link;
+  }
+
+  /** Calls back when tunnels go up or down and when charon goes away. */
+  onChange(listener: () => void): void {
+    this.#charon.onChange(listener);
+  }
+
+  /** A connection to charon, which is started when it does not run. */
+  async ensure(signal: AbortSignal): Promise<ViciClient> {
+    const client = await this.#charon.ensure(signal);
+    if ((await this.#esp()).kernel) return client;
+    const { link } = this.#charon;
+    if (IPSEC_CABLE.links.some((name) => name === link)) return client;
+    // The next one may find a name of ours free: what is not wanted there goes with this sync.
+    await this.#charon.stop();
+    throw foreignLink(link);
+  }
+
+  /** Whether there is a charon, or was one that nobody ended. */
+  get present(): boolean {
+    return this.#charon.present;
+  }
+
+  /** Ends charon, and with it its tunnels and link. */
+  async stop(): Promise<void> {
+    await this.#charon.stop();
+  }
+
+  /** What charon says of its cables; nothing while it does not run. */
+  async connections(): Promise<readonly ObservedCable[]> {
+    const client = await this.#charon.attach();
+    if (client === undefined) return [];
+    const { loaded, sas } = await observeCharon(client);
+    return observedCables(loaded, sas, this.#charon.troubles());
+  }
+
+  /** Gives charon exactly the connections of these cables, and initiates what is its to begin and not there. */
+  async syncTunnels(client: ViciClient, cables: readonly Cable[]): Promise<void> {
+    await client.command('load-shared', { id: 'submariner', type: 'IKE', data: this.#dependencies.psk, owners: [] });
+    const { loaded, sas } = await observeCharon(client);
+    const encapsulation = await this.#encapsulation();
+    const wanted = cables.flatMap((cable) => ipsecConnections(cable, encapsulation));
+    const plan = planIpsec(wanted, loaded, sas, this.#dpdDelaySeconds);
+    const due = this.#dueChildren(plan);
+    await runAll([
+      ...plan.unload.map((name) => () => tell(client, 'unload-conn', { name })),
+      ...plan.terminateIke.map((id) => () => terminate(client, { 'ike-id': id })),
+      ...plan.terminateChild.map((id) => () => terminate(client, { 'child-id': id })),
+      ...plan.load.map((connection) => () => tell(client, 'load-conn', loadMessage(connection, this.#dpdDelaySeconds))),
+      ...due.map(({ connection, child }) => () => {
+        this.#dependencies.logger.info('initiating', { child: child.name });
+        return tell(client, 'initiate', { ike: connection.name, child: child.name, timeout: '-1' });
+      }),
+    ]);
+  }
+
+  /** Userland ESP knows no other way than in UDP. */
+  async #encapsulation(): Promise<Encapsulation> {
+    const { kernel } = await this.#esp();
+    return !kernel || this.#dependencies.ipsec?.forceEncaps === true ? 'always' : 'with NAT';
+  }
+
+  /** Children to initiate now: those that are this side's to begin with, the others after the peer had its time. */
+  #dueChildren(plan: IpsecPlan): IpsecPlan['initiate'] {
+    const nowMs = performance.now();
+    // The peers of a charon that was killed still have their SAs and begin nothing until they miss it.
+    const restarted = this.#charon.takeRestarted();
+    const own = plan.initiate.filter(({ connection }) => connection.initiates !== 'never');
+    this.#pacer.keepOnly(new Set(own.map(({ connection }) => connection.name)));
+    const turns = new Map<string, { readonly connection: IpsecConnection; readonly turn: ChildToInitiate['turn'] }>(
+      own.map((item) => [item.connection.name, item]),
+    );
+    const due = new Set<string>();
+    for (const [name, { connection, turn }] of turns) {
+      const late = turn === 'peer' || (turn === 'as agreed' && connection.initiates === 'late' && !restarted);
+      if (this.#pacer.due(name, nowMs, late ? LATE_MS : 0)) due.add(name);
+    }
+    const waitMs = this.#pacer.waitMs(nowMs);
+    if (waitMs !== undefined) this.#timer.within(waitMs);
+    return plan.initiate.filter(({ connection }) => due.has(connection.name));
+  }
+}
+
+function foreignLink(link: string | undefined): ExpectedError {
+  const found = link === undefined ? 'has no tun link' : `has the tun link ${link}`;
+  return new ExpectedError(`charon ${found}; it ought to be one of ${IPSEC_CABLE.links.join(', ')}`, {
+    hint: 'Another program has links of these names, or /proc of charon cannot be read; see `ip link`.',
+  });
+}
+
+async function observeCharon(client: ViciClient): Promise<{
+  readonly loaded: ReturnType<typeof parseConnections>;
+  readonly sas: ReturnType<typeof parseSas>;
+}> {
+  const loaded = parseConnections(await client.stream('list-conns', 'list-conn'));
+  return { loaded, sas: parseSas(await client.stream('list-sas', 'list-sa')) };
+}
+
+async function tell(client: ViciClient, command: string, message: Parameters<ViciClient['command']>[1]): Promise<void> {
+  await client.command(command, message);
+}
+
+/** Without waiting for the peer's consent; what is already gone counts as ended. */
+async function terminate(client: ViciClient, target: Parameters<ViciClient['command']>[1]): Promise<void> {
+  await client.request('terminate', { ...target, timeout: '-1', force: 'yes' });
+}
