@@ -16,7 +16,7 @@ import { considerTakeover, mustStepDown, type LeaseView, type TakeoverMemory } f
 import type { LocalGateway } from './local.ts';
 import { announcementOf, presentGateways, type Announcement } from './owngateways.ts';
 import { readiness, type Readiness } from './readiness.ts';
-import { nodeOfIdentity, Tenure } from './tenure.ts';
+import { leaseIdentity, nodeOfIdentity, Tenure } from './tenure.ts';
 
 /** So long a former active gateway goes on as before, until the node's route agent sends its pods to the new one. */
 const SETTLE_MS = 3000;
@@ -86,6 +86,12 @@ export class Availability {
   get lookup(): CableLookup {
     const settling = this.#options.clock.monotonic() - this.tenure.lostMs < SETTLE_MS;
     return this.#options.elector.leader || settling ? 'all' : 'transit';
+  }
+
+  /** Another gateway is known to hold the lease. Until the lease was seen, what a former process left is not touched. */
+  get standsBy(): boolean {
+    const { holder, leader } = this.#options.elector;
+    return !leader && holder !== undefined && holder !== leaseIdentity(this.#options.config.nodeName);
   }
 
   /** Node whose gateway published the cluster's Endpoint, when it is not this one. */

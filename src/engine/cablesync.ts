@@ -27,12 +27,18 @@ export async function syncCables(
     ({ cableName }) => dependencies.memory.get(cableName),
   );
   const desired = desiredCables(state.remotes, current.spec, context);
-  // A gateway that does not lead and has no cables on standby keeps what it has until another one carries the traffic.
-  const { activeElsewhere, lookup } = state.availability;
-  const idle = !elector.leader && desired.cables.length === 0;
-  if (idle && (activeElsewhere === undefined || lookup === 'all')) state.cableFailure = undefined;
+  if (!elector.leader && keepsWhatIsThere(state, desired)) state.cableFailure = undefined;
   else await runDriver(state, () => current.driver?.sync(desired, signal));
   watch(dependencies, state, { current, wanted, desired });
+}
+
+/**
+ * A gateway that does not lead touches nothing until it knows who does, and, without cables on standby, until that one
+ * carries the traffic.
+ */
+function keepsWhatIsThere({ availability }: EngineState, { cables }: DesiredCables): boolean {
+  const { activeElsewhere, lookup, standsBy } = availability;
+  return !standsBy || (cables.length === 0 && (activeElsewhere === undefined || lookup === 'all'));
 }
 
 function contextOf({ nat, availability }: EngineState, current: LocalGateway, leader: boolean): CableContext {

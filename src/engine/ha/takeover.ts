@@ -73,6 +73,8 @@ const RANK_MS = 300;
 const WITNESS_MS = 3000;
 /** An active gateway without a lease is given so long to write one. */
 const RENEWAL_MS = 3000;
+/** Who has a reason looks at least so often. */
+const LOOK_MS = 1000;
 /** A look that comes later than that after the one before starts the waiting anew. */
 const PAUSE_MS = 2000;
 
@@ -82,13 +84,14 @@ export function considerTakeover(input: TakeoverInput, memory?: TakeoverMemory):
   if (lease === undefined || !self.ready) return { memory: { atMs: nowMs, term: 0, since: new Map() } };
   const since = sinceWhen(reasonsToTake(input, lease), lease.term, nowMs, memory);
   const next: TakeoverMemory = { atMs: nowMs, term: lease.term, since };
-  let waitMs = Number.POSITIVE_INFINITY;
+  let waitMs = LOOK_MS;
   for (const [reason, sinceMs] of since) {
-    const leftMs = patienceFor(reason, input, lease) - (nowMs - sinceMs);
+    const untilMs = reason === 'unheard' ? witnessedMs(input) : nowMs;
+    const leftMs = Math.max(sinceMs + patienceFor(reason, input, lease), untilMs) - nowMs;
     if (leftMs <= 0) return { memory: next, take: { cause: causeOf(reason, lease) } };
     waitMs = Math.min(waitMs, leftMs);
   }
-  return { memory: next, ...(Number.isFinite(waitMs) ? { waitMs } : {}) };
+  return { memory: next, ...(since.size > 0 ? { waitMs } : {}) };
 }
 
 function sinceWhen(
@@ -147,8 +150,13 @@ function patienceFor(reason: Reason, input: TakeoverInput, lease: LeaseView): nu
     if (!others.some((peer) => hearsHolder(peer, lease))) return turnMs;
     return doubtful ? Number.POSITIVE_INFINITY : CONTRADICTED_MS + turnMs;
   }
-  const youngest = Math.max(...others.filter(({ state }) => state === 'alive').map(({ sinceMs }) => sinceMs));
-  return Math.max(doubtful ? DOUBTFUL_CONFIRM_MS : CONFIRM_MS, youngest + WITNESS_MS - nowMs) + turnMs;
+  return (doubtful ? DOUBTFUL_CONFIRM_MS : CONFIRM_MS) + turnMs;
+}
+
+/** From when on all gateways of other clusters that we hear can have heard everybody. */
+function witnessedMs({ peers, self }: TakeoverInput): number {
+  const alive = reportsOf(peers, self.clusterId).others.filter(({ state }) => state === 'alive');
+  return Math.max(...alive.map(({ sinceMs }) => sinceMs)) + WITNESS_MS;
 }
 
 /** Somebody deleted its lease, perhaps; it will write a new one. */

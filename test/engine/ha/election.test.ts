@@ -392,6 +392,24 @@ describe('gateways of a ClusterSet', () => {
     }
   });
 
+  test('replace an active one that dies also where there is no other cluster to ask', () => {
+    const world = atRest([2]);
+    const failed = activeOf(world, 'a')!;
+    world.faults.add(`down ${failed}`);
+    world.gateways.get(failed)!.stop();
+    expect(timeUntil(world, 900, () => activeOf(world, 'a') !== undefined)).toBeDefined();
+  });
+
+  test('replace an active one that cannot see the API server, which hears of it and steps down', () => {
+    const world = atRest([2, 2, 2]);
+    const former = activeOf(world, 'a')!;
+    world.faults.add(`api ${former}`);
+    expect(timeUntil(world, 8000, () => activeOf(world, 'a') !== former)).toBeDefined();
+    world.time.runUntil(world.time.nowMs + 2000);
+    expect(world.of('a').filter(({ leader }) => leader)).toHaveLength(1);
+    expect(allUse(world, activeOf(world, 'a')!)).toBe(true);
+  });
+
   test('of three: the next one in line follows, also when two die at once', () => {
     const world = atRest([3, 2]);
     const active = activeOf(world, 'a')!;

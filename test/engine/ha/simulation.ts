@@ -442,7 +442,7 @@ export class SimulatedGateway {
     if (decision.take !== undefined) this.#write(life, decision.take.cause);
     else if (view?.holder?.node === this.name && life.leaving === undefined) this.#write(life, 'resume');
     else if (decision.waitMs !== undefined)
-      this.#after(life, Math.min(1000, decision.waitMs) + 1, () => this.#elect(life, this.#view(life), this.reports()));
+      this.#after(life, decision.waitMs + 1, () => this.#elect(life, this.#view(life), this.reports()));
   }
 
   #write(life: Life, cause: string): void {
