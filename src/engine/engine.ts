@@ -16,7 +16,7 @@ import { localCluster, localEndpoint } from './localendpoint.ts';
 import { LocalObserver } from './local.ts';
 import { NatDiscovery } from './natdiscovery/service.ts';
 import { labelPod, publishLocal } from './publish.ts';
-import { reportStatus } from './statusreport.ts';
+import { PATIENCE_MS, reportStatus } from './statusreport.ts';
 import { Transitions } from './transitions.ts';
 
 const RETRY = { initialMs: 500, maxMs: 10_000 } as const;
@@ -47,7 +47,10 @@ export async function runEngine(dependencies: EngineDependencies, stop: AbortSig
   stores.gateways.onChange(() => {
     if (elector.leader && gatewaysChanged(state, stores.gateways.list())) triggerAll(loops, ['cables']);
   });
-  mirror.onChange(() => loops.status.trigger());
+  mirror.onChange(() => {
+    loops.status.trigger();
+    void clock.sleep(PATIENCE_MS, signal).then(() => loops.status.trigger());
+  });
   elector.onChange(() => {
     triggerAll(loops, ['cables', 'status']);
     // Traffic that comes once the Endpoint is out is to find this gateway prepared, unless nobody else carries it.

@@ -78,7 +78,7 @@ function allFailures(
 }
 
 /** What lasts so long is worth a word: caches that do not fill, a broker that is away. */
-const PATIENCE_MS = 3000;
+export const PATIENCE_MS = 3000;
 
 function brokerFailures({ mirror, clock, config }: EngineDependencies, state: EngineState): readonly string[] {
   const { brokerProblem, problems } = mirror;
