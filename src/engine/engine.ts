@@ -49,7 +49,8 @@ export async function runEngine(dependencies: EngineDependencies, stop: AbortSig
   });
   mirror.onChange(() => {
     loops.status.trigger();
-    void clock.sleep(PATIENCE_MS, signal).then(() => loops.status.trigger());
+    // A little later than the status counts from its own first look.
+    void clock.sleep(PATIENCE_MS + 250, signal).then(() => loops.status.trigger());
   });
   elector.onChange(() => {
     triggerAll(loops, ['cables', 'status']);

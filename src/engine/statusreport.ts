@@ -77,7 +77,7 @@ function allFailures(
   ];
 }
 
-/** What lasts so long is worth a word: caches that do not fill, a broker that is away. */
+/** What lasts so many milliseconds is worth a word: caches that do not fill, a broker that is away. */
 export const PATIENCE_MS = 3000;
 
 function brokerFailures({ mirror, clock, config }: EngineDependencies, state: EngineState): readonly string[] {
