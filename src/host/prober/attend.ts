@@ -1,10 +1,12 @@
 import type { Socket } from 'node:net';
+import { systemClock } from '../../runtime/clock.ts';
 import { readCpu } from '../cpu.ts';
-import type { Mark } from './measurements.ts';
+import type { Mark, MarkAsk } from './measurements.ts';
 import type { TcpAsk } from './protocol.ts';
 import { SocketReader } from './reader.ts';
 
 const MAX_EXCHANGE_BYTES = 16 * 1024 * 1024;
+const MAX_MARKS = 10;
 
 /** Whether a client wants a connection that stays. */
 export function isMeasurement({ exchange, sink, marks }: TcpAsk): boolean {
@@ -18,7 +20,7 @@ export function isMeasurement({ exchange, sink, marks }: TcpAsk): boolean {
  * other's.
  */
 export class Measured {
-  readonly #received = new Map<string, { bytes: number }>();
+  readonly #runs = new Map<string, Run>();
 
   /** Serves a connection to its end; `held` has come after its first line. */
   async attend(socket: Socket, ask: TcpAsk, held: Buffer): Promise<void> {
@@ -26,7 +28,7 @@ export class Measured {
     socket.setNoDelay(true);
     const reader = new SocketReader(socket, held);
     try {
-      if (ask.sink !== undefined) this.#swallow(this.#counter(ask.sink), reader, socket);
+      if (ask.sink !== undefined) this.#swallow(this.#run(ask.sink), reader, socket);
       else if (ask.marks !== undefined) await this.#sendMarks(ask.marks, reader, socket);
       else await sendBack(ask.exchange ?? 1, reader, socket);
     } catch {
@@ -35,28 +37,64 @@ export class Measured {
     }
   }
 
-  #counter(run: string): { bytes: number } {
-    const known = this.#received.get(run) ?? { bytes: 0 };
-    this.#received.set(run, known);
+  #run(name: string): Run {
+    const known = this.#runs.get(name) ?? new Run();
+    this.#runs.set(name, known);
     return known;
   }
 
-  #swallow(counter: { bytes: number }, reader: SocketReader, socket: Socket): void {
-    reader.passTo((chunk) => (counter.bytes += chunk.length));
+  #swallow(run: Run, reader: SocketReader, socket: Socket): void {
+    reader.passTo((chunk) => run.take(chunk.length));
     socket.once('end', () => socket.end());
   }
 
-  async #sendMarks(run: string, reader: SocketReader, socket: Socket): Promise<void> {
-    const counter = this.#counter(run);
+  async #sendMarks(name: string, reader: SocketReader, socket: Socket): Promise<void> {
+    const run = this.#run(name);
+    const over = new AbortController();
+    socket.once('close', () => over.abort());
     try {
       for (;;) {
-        await reader.line();
-        const mark: Mark = { bytes: counter.bytes, cpu: readCpu() };
-        socket.write(`${JSON.stringify(mark)}\n`);
+        const { after } = JSON.parse(await reader.line()) as MarkAsk;
+        const marks = after === undefined ? [run.mark()] : await run.marksAfter(after, over.signal);
+        socket.write(marks.map((mark) => `${JSON.stringify(mark)}\n`).join(''));
       }
     } finally {
-      this.#received.delete(run);
+      over.abort();
+      this.#runs.delete(name);
     }
+  }
+}
+
+/** What has come of one run. */
+class Run {
+  readonly #begun = Promise.withResolvers<void>();
+  #bytes = 0;
+
+  take(bytes: number): void {
+    this.#bytes += bytes;
+    this.#begun.resolve();
+  }
+
+  mark(): Mark {
+    return { bytes: this.#bytes, cpu: readCpu() };
+  }
+
+  /** Marks so many seconds after the first byte; rejects when the signal is aborted. */
+  async marksAfter(seconds: readonly number[], signal: AbortSignal): Promise<readonly Mark[]> {
+    const gone = new Promise<never>((_, reject) => {
+      const leave = (): void => reject(new Error('nobody waits any more'));
+      if (signal.aborted) leave();
+      else signal.addEventListener('abort', leave, { once: true });
+    });
+    gone.catch(() => undefined);
+    await Promise.race([this.#begun.promise, gone]);
+    const startedMs = performance.now();
+    const marks: Mark[] = [];
+    for (const second of seconds.slice(0, MAX_MARKS)) {
+      await Promise.race([systemClock.sleep(startedMs + second * 1000 - performance.now(), signal), gone]);
+      marks.push(this.mark());
+    }
+    return marks;
   }
 }
 

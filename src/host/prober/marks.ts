@@ -1,8 +1,9 @@
-import { readCpu, type CpuTimes } from '../cpu.ts';
+import type { CpuTimes } from '../cpu.ts';
 import { connectProber, type Connection, type Target } from './connection.ts';
-import type { CpuUse, Mark } from './measurements.ts';
+import type { CpuUse, Mark, MarkAsk } from './measurements.ts';
+import type { SocketReader } from './reader.ts';
 
-/** Longest wait for a mark: it travels where the stream fills the way. */
+/** Longest wait for a mark after its time: it travels where the stream fills the way. */
 const MARK_MS = 20_000;
 
 /** Asks the other side, over a connection made beforehand, what it has received and used so far. */
@@ -17,20 +18,35 @@ export class Marker {
     return new Marker(await connectProber(target, { marks: run }, timeoutMs));
   }
 
-  async mark(): Promise<{ readonly here: CpuTimes; readonly there: Mark }> {
-    const { socket, reader } = this.#connection;
-    const timer = setTimeout(() => socket.destroy(new Error('the other side does not answer any more')), MARK_MS);
-    try {
-      socket.write('\n');
-      const there = JSON.parse(await reader.line()) as Mark;
-      return { here: readCpu(), there };
-    } finally {
-      clearTimeout(timer);
-    }
+  /** A mark now. */
+  async now(): Promise<Mark> {
+    return this.#one(this.#ask({}), MARK_MS);
+  }
+
+  /** Marks so many seconds after the first byte of the run, taken by the other side itself. */
+  async after(first: number, second: number): Promise<readonly [Mark, Mark]> {
+    const asked = this.#ask({ after: [first, second] });
+    const limitMs = second * 1000 + MARK_MS;
+    return [await this.#one(asked, limitMs), await this.#one(asked, limitMs)];
   }
 
   close(): void {
     this.#connection.socket.destroy();
+  }
+
+  #ask(ask: MarkAsk): SocketReader {
+    this.#connection.socket.write(`${JSON.stringify(ask)}\n`);
+    return this.#connection.reader;
+  }
+
+  async #one(reader: SocketReader, limitMs: number): Promise<Mark> {
+    const { socket } = this.#connection;
+    const timer = setTimeout(() => socket.destroy(new Error('the other side does not answer any more')), limitMs);
+    try {
+      return JSON.parse(await reader.line()) as Mark;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }
 

@@ -5,6 +5,14 @@
 
 import type { CpuTimes } from '../cpu.ts';
 
+/**
+ * When marks are wanted: at once; or so many seconds after the first byte of the run has come, taken by the server itself,
+ * because what is asked while a stream fills the way arrives late.
+ */
+export interface MarkAsk {
+  readonly after?: readonly number[];
+}
+
 /** What a server has received so far, and what it cost. */
 export interface Mark {
   readonly bytes: number;

@@ -101,7 +101,7 @@ export interface TcpAsk {
   readonly exchange?: number;
   /** The connection stays: everything is swallowed and counted for a run of this name. */
   readonly sink?: string;
-  /** The connection stays: each line is answered by a `Mark` of the run. */
+  /** The connection stays: each line is a `MarkAsk`, answered by as many lines with a `Mark` of the run. */
   readonly marks?: string;
 }
 

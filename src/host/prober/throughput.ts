@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { systemClock } from '../../runtime/clock.ts';
-import { readRetransmits } from '../cpu.ts';
+import { readCpu, readRetransmits } from '../cpu.ts';
 import { connectProber } from './connection.ts';
 import { cpuUse, Marker } from './marks.ts';
 import type { ThroughputOrder, ThroughputReport } from './measurements.ts';
@@ -31,33 +31,33 @@ export async function runThroughput(order: ThroughputOrder, signal: AbortSignal)
   const marker = await Marker.open(target, run, CONNECT_MS);
   const sockets: Socket[] = [];
   try {
-    const before = await marker.mark();
+    const [before, beforeThere] = [readCpu(), await marker.now()];
     await systemClock.sleep(IDLE_MS, signal);
-    const idle = await marker.mark();
+    const [idle, idleThere] = [readCpu(), await marker.now()];
     for (let stream = 0; stream < streams; stream += 1) {
       sockets.push((await connectProber(target, { sink: run }, CONNECT_MS)).socket);
     }
+    const marks = marker.after(warmupSeconds, warmupSeconds + seconds);
+    marks.catch(() => undefined);
     sockets.forEach(fill);
     await systemClock.sleep(warmupSeconds * 1000, signal);
-    const retransmitsBefore = readRetransmits();
-    const start = await marker.mark();
+    const [start, sentBefore] = [readCpu(), readRetransmits()];
     await systemClock.sleep(seconds * 1000, signal);
-    const end = await marker.mark();
-    const retransmitsAfter = readRetransmits();
+    const [end, sentAfter] = [readCpu(), readRetransmits()];
     const broken = sockets.filter((socket) => socket.destroyed).length;
     if (broken > 0) throw new Error(`${broken} of ${streams} connections broke`);
-    const measured = end.there.cpu.at - start.there.cpu.at;
-    const bytes = end.there.bytes - start.there.bytes;
+    for (const socket of sockets) socket.destroy();
+    const [startThere, endThere] = await marks;
+    const measured = endThere.cpu.at - startThere.cpu.at;
+    const bytes = endThere.bytes - startThere.bytes;
     return {
       bytes,
       seconds: Math.round(measured * 1000) / 1000,
       bitsPerSecond: Math.round((bytes * 8) / measured),
       streams,
-      ...(retransmitsBefore === undefined || retransmitsAfter === undefined
-        ? {}
-        : { retransmits: retransmitsAfter - retransmitsBefore }),
-      client: cpuUse([before.here, idle.here], [start.here, end.here]),
-      server: cpuUse([before.there.cpu, idle.there.cpu], [start.there.cpu, end.there.cpu]),
+      ...(sentBefore === undefined || sentAfter === undefined ? {} : { retransmits: sentAfter - sentBefore }),
+      client: cpuUse([before, idle], [start, end]),
+      server: cpuUse([beforeThere.cpu, idleThere.cpu], [startThere.cpu, endThere.cpu]),
     };
   } finally {
     marker.close();
