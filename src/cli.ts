@@ -60,12 +60,17 @@ function sinkOf(stream: NodeJS.WriteStream): Sink {
     write: (text) => void stream.write(text),
     isTTY: stream.isTTY,
     get columns() {
-      return stream.isTTY ? stream.columns : undefined;
+      return sizeOf(stream.columns);
     },
     get rows() {
-      return stream.isTTY ? stream.rows : undefined;
+      return sizeOf(stream.rows);
     },
   };
+}
+
+/** A terminal that does not know its size says 0. */
+function sizeOf(reported: number | undefined): number | undefined {
+  return reported === 0 ? undefined : reported;
 }
 
 async function readStdin(): Promise<string> {
