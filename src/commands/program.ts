@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { addExamples, GROUPS } from './command.ts';
 import type { CommandContext } from './context.ts';
 import { addGlobalFlags } from './globalflags.ts';
+import { registerBenchmark } from './benchmark/register.ts';
 import { registerCompletion } from './completion/register.ts';
 import { registerDiagnose } from './diagnose/register.ts';
 import { registerExplain } from './explain/register.ts';
@@ -15,6 +16,7 @@ import { registerDemo } from './demo/register.ts';
 import { registerSandbox } from './sandbox/register.ts';
 import { registerShow } from './show/register.ts';
 import { registerUninstall } from './uninstall/register.ts';
+import { registerVerify } from './verify/register.ts';
 import { registerVersion } from './version.ts';
 
 const EXAMPLES = [
@@ -58,6 +60,8 @@ export function buildProgram(context: CommandContext): Command {
   registerDiagnose(program, context);
   registerGather(program, context);
   registerExplain(program, context);
+  registerVerify(program, context);
+  registerBenchmark(program, context);
   registerSandbox(program, context);
   registerDemo(program, context);
   registerVersion(program, context);

@@ -9,6 +9,11 @@ import { RESOURCES } from '../../src/kube/resources.ts';
 import type { Fault } from '../../src/sandbox/fabric/fault-text.ts';
 import type { ClusterStatus, NodeStatus, SandboxStatus } from '../../src/sandbox/lifecycle/status.ts';
 import { endpointSpec, Harness, node, withControllers } from '../commands/harness.ts';
+import { latencyItems, throughputItems, type Way } from '../../src/commands/benchmark/figures.ts';
+import type { Case } from '../../src/commands/verify/cases.ts';
+import type { FailoverResult } from '../../src/commands/verify/failover.ts';
+import type { CaseResult } from '../../src/commands/verify/judge.ts';
+import { structuredVerification } from '../../src/commands/verify/report.ts';
 import { FakeKube } from '../fakes/kube.ts';
 import { page } from './pages.ts';
 
@@ -241,6 +246,65 @@ describe('the schemas in scripting.md', () => {
     const whole: Explanation = { from: end, to: end, hops: [hop], broken: null };
     expect(differences(whole, schema('explain'))).toEqual([]);
     expect(differences({ ...whole, broken: hop }, schema('explain'))).toEqual([]);
+  });
+
+  test('verify', () => {
+    const at = { node: 'n', gateway: true };
+    const tested: Case = {
+      id: '1',
+      aspect: 'tcp',
+      from: { ...at, cluster: 'east', kind: 'pod', address: '10.130.1.2' },
+      to: { ...at, cluster: 'west', kind: 'service', address: '100.67.0.1' },
+      targets: [],
+    };
+    const result: Required<CaseResult> = {
+      tested,
+      status: 'passed',
+      message: '',
+      rttMs: 1.5,
+      sourceSeen: '10.130.1.2',
+      sourceExpected: '10.130.1.2',
+    };
+    const flow = {
+      from: 'east',
+      to: 'west',
+      protocol: 'udp',
+      sent: 1,
+      received: 1,
+      lost: 0,
+      longestOutageMs: 0,
+    } as const;
+    const failover: Required<FailoverResult> = {
+      cluster: 'east',
+      kind: 'restart',
+      gateway: 'n',
+      successor: 'n',
+      status: 'passed',
+      message: '',
+      seconds: 9.5,
+      flows: [{ ...flow, reconnects: 0, failure: '' }],
+    };
+    const results = [result, { ...result, rttMs: null }];
+    const found = { clusters: ['east', 'west'], results, failovers: [failover], conclusions: [] };
+    for (const evidence of ['/e', null]) {
+      expect(differences(structuredVerification({ ...found, evidence }), schema('verify'))).toEqual([]);
+    }
+  });
+
+  test('benchmark', () => {
+    const end = { cluster: 'east', node: 'n', gateway: true };
+    const ways: readonly Way[] = (['host', 'pods'] as const).map((network) => ({ network, from: end, to: end }));
+    const settings = { clusters: ['east', 'west'], streams: 1, seconds: 10 };
+    const use = { machine: 'm', cores: 2, busy: 1, idle: 0, own: 0.5 };
+    const carried = { bytes: 1, seconds: 1, bitsPerSecond: 1e9, streams: 1, retransmits: 3, client: use, server: use };
+    const rttMs = { count: 1, min: 1, mean: 1, p50: 1, p90: 1, p99: 1, p999: 1, max: 1, stdDev: 1 };
+    const took = { rttMs, perSecond: 1, bytes: 64, streams: 1 };
+    const failed = { way: ways[0]!, report: undefined, failure: 'why' };
+    const good = <T>(report: T) => ways.map((way) => ({ way, report, failure: '' }));
+    const throughput = { kind: 'throughput', ...settings, runs: throughputItems([...good(carried), failed]) };
+    expect(differences(throughput, schema('benchmark throughput'))).toEqual([]);
+    const latency = { kind: 'latency', ...settings, bytes: 64, runs: latencyItems([...good(took), failed]) };
+    expect(differences(latency, schema('benchmark latency'))).toEqual([]);
   });
 
   test('sandbox status', () => {

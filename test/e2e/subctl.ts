@@ -48,13 +48,27 @@ export class TestSandbox {
     return this.ok('sandbox', command, '--name', this.name, ...args);
   }
 
+  /** The flag with the kubeconfig of all clusters. */
+  get kubeconfig(): readonly string[] {
+    return ['--kubeconfig', path.join(this.root, 'state', this.name, 'kubeconfig')];
+  }
+
+  /** Starts clusters east and west with the flags of `sandbox up`, joins them with VXLAN, and waits until they are connected. */
+  async joined(gateways: number, ...flags: readonly string[]): Promise<void> {
+    await this.sandbox('up', '--gateways', String(gateways), ...flags);
+    await this.ok('deploy-broker', '--context', 'east', ...this.kubeconfig);
+    for (const cluster of ['east', 'west']) {
+      const names = Array.from({ length: gateways }, (_, index) => `${cluster}-${index + 1}`);
+      const identity = ['--context', cluster, '--clusterid', cluster, '--gateway-nodes', names.join(',')];
+      await this.ok('join', 'broker-info.subm', ...identity, '--cable-driver', 'vxlan', ...this.kubeconfig);
+    }
+    await this.ok('show', 'connections', '--wait', '--timeout', '2m', ...this.kubeconfig);
+  }
+
   kubectl(...args: readonly string[]): string {
-    const kubeconfig = path.join(this.root, 'state', this.name, 'kubeconfig');
-    return execFileSync(
-      'kubectl',
-      ['--kubeconfig', kubeconfig, '--cache-dir', path.join(this.root, 'cache'), ...args],
-      { encoding: 'utf8' },
-    );
+    return execFileSync('kubectl', [...this.kubeconfig, '--cache-dir', path.join(this.root, 'cache'), ...args], {
+      encoding: 'utf8',
+    });
   }
 
   /** Everything on this machine that belongs to the sandbox: namespaces, processes, files. */
