@@ -285,7 +285,7 @@ describe('the schemas in scripting.md', () => {
       flows: [{ ...flow, reconnects: 0, failure: '' }],
     };
     const results = [result, { ...result, rttMs: null }];
-    const found = { clusters: ['east', 'west'], results, failovers: [failover], conclusions: [] };
+    const found = { clusters: ['east', 'west'], results, failovers: [failover], conclusions: [], causes: ['c'] };
     for (const evidence of ['/e', null]) {
       expect(differences(structuredVerification({ ...found, evidence }), schema('verify'))).toEqual([]);
     }

@@ -105,7 +105,7 @@ describe('subctl verify', () => {
       expect(new Set(bad.map(({ test }) => test))).toEqual(new Set(['tcp', 'packet-sizes']));
       expect(stderr).toMatch(/Error: \d+ of \d+ tests failed/);
       expect(readdirSync(path.join(sandbox.root, 'kept')).sort()).toEqual(
-        expect.arrayContaining(['gather.tar.gz', 'results.json']),
+        expect.arrayContaining(['explain-1.txt', 'gather.tar.gz', 'results.json']),
       );
       expect(readFileSync(path.join(sandbox.root, 'failed.xml'), 'utf8')).toContain('<failure message=');
     } finally {

@@ -5,7 +5,7 @@ import { renderStructured } from '../output.ts';
 import { overClusters } from '../show/loop.ts';
 import { reportProblems } from '../show/run.ts';
 import { collectEvidence } from './collect.ts';
-import { parsePlace } from './place.ts';
+import { parsePlace, type PlaceText } from './place.ts';
 import { type Explanation, explanation, renderExplanation } from './render.ts';
 import { resolvePlace, type Resolved } from './resolve.ts';
 import { archivedSource, liveSource, type Source } from './source.ts';
@@ -47,6 +47,18 @@ async function print(run: CommandRun, result: Explanation): Promise<void> {
   else if (broken !== null) run.print(`hop/${broken.way}/${broken.node}/${broken.what.replaceAll(' ', '-')}\n`);
 }
 
+/** Follows the way between two places of these clusters; rejects with ExpectedError when one is not found, or both are in one cluster. */
+export async function followWay(
+  sources: readonly Source[],
+  [fromText, toText]: readonly [PlaceText, PlaceText],
+  signal: AbortSignal,
+): Promise<Explanation> {
+  const [from, to] = await Promise.all([resolvePlace(sources, fromText), resolvePlace(sources, toText)]);
+  requireTwo(from, to);
+  const evidence = await collectEvidence(from, to, signal);
+  return explanation(from.end, to.end, walk({ from: from.end, to: to.end, ...evidence }));
+}
+
 /** `subctl explain FROM TO`: prints the way hop by hop; rejects with ExpectedError when it is broken. */
 export async function explain(run: CommandRun, args: readonly string[], options: ExplainOptions): Promise<void> {
   const [fromText, toText] = [parsePlace(args[0] ?? ''), parsePlace(args[1] ?? '')];
@@ -55,11 +67,9 @@ export async function explain(run: CommandRun, args: readonly string[], options:
   }
   const result = await run.reporter.step('Reading the way', async (step) => {
     const sources = await sourcesOf(run, options);
-    const [from, to] = await Promise.all([resolvePlace(sources, fromText), resolvePlace(sources, toText)]);
-    requireTwo(from, to);
-    const evidence = await collectEvidence(from, to, run.context.interrupted());
+    const way = await followWay(sources, [fromText, toText], run.context.interrupted());
     step.clear();
-    return explanation(from.end, to.end, walk({ from: from.end, to: to.end, ...evidence }));
+    return way;
   });
   await print(run, result);
   if (result.broken === null) return;

@@ -28,6 +28,7 @@ export interface Peer extends ClusterAccess {
   /** Of namespace kube-system: what makes a cluster this cluster. */
   readonly uid: string;
   readonly podCidrs: readonly string[];
+  readonly submariner: Submariner;
   /** Ready nodes, by name. */
   readonly nodes: readonly PeerNode[];
   /** Node of the active gateway; undefined when none says that it is. */
@@ -83,7 +84,8 @@ async function readPeer(access: ClusterAccess): Promise<Peer> {
   const { client } = access;
   const namespace = OPERATOR_NAMESPACE;
   const found = await client.find<Submariner>(RESOURCES.submariners, SUBMARINER_NAME, { namespace });
-  const { spec } = requireJoined(access, found);
+  const submariner = requireJoined(access, found);
+  const { spec } = submariner;
   const [system, nodes, gateways, clusters, daemonSet] = await Promise.all([
     client.get<Namespace>(RESOURCES.namespaces, 'kube-system'),
     client.list<Node>(RESOURCES.nodes),
@@ -96,6 +98,7 @@ async function readPeer(access: ClusterAccess): Promise<Peer> {
     clusterId: spec.clusterID,
     uid: system.metadata.uid ?? '',
     podCidrs: list(spec.clusterCIDR),
+    submariner,
     nodes: readyNodes(nodes.items),
     activeGateway: gateways.items.find(({ status }) => status.haStatus === 'active')?.metadata.name,
     known: clusters.items.map(({ metadata, spec: one }) => metadata.labels?.[CLUSTER_ID_LABEL] ?? one.cluster_id),

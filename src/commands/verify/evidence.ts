@@ -3,11 +3,17 @@ import path from 'node:path';
 import { ExpectedError, messageOf } from '../../runtime/errors.ts';
 import type { ClusterAccess, KubeAccess } from '../access.ts';
 import type { CommandRun } from '../context.ts';
+import { parsePlace } from '../explain/place.ts';
+import { renderExplanation } from '../explain/render.ts';
+import { followWay } from '../explain/run.ts';
+import { liveSource } from '../explain/source.ts';
 import { gatherAll } from '../gather/collect.ts';
 import { GATHER_TYPES } from '../gather/collector.ts';
 import { tarSink } from '../gather/sink.ts';
 import { renderStructured } from '../output.ts';
 import type { Peer } from '../peers/peer.ts';
+import type { Case, Destination, Source } from './cases.ts';
+import type { CaseResult } from './judge.ts';
 import { structuredVerification, type Verification } from './report.ts';
 
 const LOG_LINES = 2000;
@@ -53,33 +59,92 @@ async function gatherInto(run: CommandRun, directory: string, peers: readonly Pe
   });
 }
 
+/** Ways that are explained: more of them tend to say the same. */
+const MAX_WAYS = 4;
+
+/** The first failed case of each direction, then others, from different places. */
+function waysToExplain(results: readonly CaseResult[]): readonly Case[] {
+  const failed = results.filter(({ status }) => status === 'failed').map(({ tested }) => tested);
+  const firsts = [...Map.groupBy(failed, ({ from, to }) => JSON.stringify([from.cluster, to.cluster])).values()];
+  const bySource = [...Map.groupBy(failed, ({ from }) => JSON.stringify(from)).values()];
+  const chosen = [...firsts, ...bySource].flatMap(([one]) => one ?? []);
+  return [...new Set(chosen)].slice(0, MAX_WAYS);
+}
+
+function placeText({ cluster, kind, node, address }: Source | Destination): string {
+  return kind === 'node' ? `${cluster}:node/${node}` : `${cluster}:${address}`;
+}
+
+/** Follows the ways that failed and keeps what was found; answers with the causes, each once. */
+async function explainInto(
+  run: CommandRun,
+  directory: string,
+  peers: readonly Peer[],
+  results: readonly CaseResult[],
+): Promise<readonly string[]> {
+  const nowMs = run.context.clock.now();
+  const sources = peers.map((peer) => liveSource({ ...peer, nowMs }));
+  const causes = new Map<string, string>();
+  for (const [index, { from, to }] of waysToExplain(results).entries()) {
+    const texts = [placeText(from), placeText(to)] as const;
+    let text: string;
+    try {
+      const places = [parsePlace(texts[0]), parsePlace(texts[1])] as const;
+      const way = await followWay(sources, places, run.context.interrupted());
+      text = renderExplanation(way);
+      const cause = way.broken === null ? undefined : `${way.broken.cause}; ${way.broken.mend}`;
+      // The same cause may be seen at another time.
+      if (cause !== undefined) causes.set(cause.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, ''), cause);
+    } catch (error) {
+      if (!(error instanceof ExpectedError) || run.context.interrupted().aborted) throw error;
+      text = `cannot be explained: ${error.message}\n`;
+    }
+    const file = path.join(directory, `explain-${index + 1}.txt`);
+    writeFileSync(file, `subctl explain ${texts.join(' ')}\n\n${text}`, { mode: 0o600 });
+  }
+  return [...causes.values()];
+}
+
+async function orCannotKeep<T>(directory: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    throw new ExpectedError(`the evidence cannot be kept in ${directory}: ${messageOf(error)}`, {
+      hint: 'Give another directory with --evidence DIRECTORY.',
+      cause: error,
+    });
+  }
+}
+
 /**
  * Keeps what is needed to find out why tests failed, while the test pods are still there: the results and an archive of
- * both clusters. Rejects with ExpectedError when the directory cannot be written; a gap in the archive is only said.
+ * both clusters, and some of the ways explained. Answers with the causes that were found. Rejects with ExpectedError when
+ * the directory cannot be written; a gap in the archive is only said.
  */
 export async function keepEvidence(
   run: CommandRun,
   directory: string,
   peers: readonly Peer[],
   verification: Verification,
-): Promise<void> {
-  await run.reporter.step('Keeping the evidence', async (step) => {
-    try {
+): Promise<readonly string[]> {
+  return run.reporter.step('Keeping the evidence', async (step) => {
+    const causes = await orCannotKeep(directory, async () => {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
-      const results = await renderStructured(structuredVerification(verification), 'json');
+      step.progress('Keeping the evidence: explaining what failed');
+      const found = await explainInto(run, directory, peers, verification.results);
+      const results = await renderStructured(structuredVerification({ ...verification, causes: found }), 'json');
       writeFileSync(path.join(directory, 'results.json'), results, { mode: 0o600 });
-    } catch (error) {
-      throw new ExpectedError(`the evidence cannot be kept in ${directory}: ${messageOf(error)}`, {
-        hint: 'Give another directory with --evidence DIRECTORY.',
-        cause: error,
-      });
-    }
+      return found;
+    });
     try {
+      step.progress('Keeping the evidence: gathering');
       await gatherInto(run, directory, peers);
       step.done(`The evidence is in ${directory}`);
     } catch (error) {
       if (!(error instanceof ExpectedError) || run.context.interrupted().aborted) throw error;
       step.warn(`The evidence in ${directory} has no archive: ${error.message}`);
     }
+    return causes;
   });
 }

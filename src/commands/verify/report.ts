@@ -12,6 +12,8 @@ export interface Verification {
   readonly results: readonly CaseResult[];
   readonly failovers: readonly FailoverResult[];
   readonly conclusions: readonly string[];
+  /** What `subctl explain` says of some of the ways that failed, with what mends it. */
+  readonly causes: readonly string[];
   /** Directory with the evidence of failures; null when there is none. */
   readonly evidence: string | null;
 }
@@ -117,7 +119,7 @@ function placeItem({ cluster, kind, node, gateway }: Source | Destination): obje
 
 /** What -o json prints. */
 export function structuredVerification(verification: Verification): object {
-  const { results, failovers, clusters, conclusions, evidence } = verification;
+  const { results, failovers, clusters, conclusions, causes, evidence } = verification;
   const all = [...results, ...failovers];
   const count = (status: CaseResult['status']): number => all.filter((one) => one.status === status).length;
   return {
@@ -126,6 +128,7 @@ export function structuredVerification(verification: Verification): object {
     failed: count('failed'),
     skipped: count('skipped'),
     conclusions,
+    causes,
     evidence,
     tests: results.map(({ tested, status, message, rttMs, sourceSeen, sourceExpected }) => ({
       test: tested.aspect,

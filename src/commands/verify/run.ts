@@ -104,11 +104,11 @@ async function performWith(
   const limits = { maxOutageMs: options.maxOutage, signal };
   const failovers = disruptive && !isBroken ? await runFailovers(run, stages, limits) : [];
   const clusters = peers.map(({ clusterId }) => clusterId);
-  const found = { clusters, results, failovers, conclusions: conclude(results), evidence: null };
+  const found = { clusters, results, failovers, conclusions: conclude(results), causes: [], evidence: null };
   if ([...results, ...failovers].every(({ status }) => status !== 'failed')) return found;
   const evidence = evidenceDirectory(run, options.evidence);
-  await keepEvidence(run, evidence, peers, { ...found, evidence });
-  return { ...found, evidence };
+  const causes = await keepEvidence(run, evidence, peers, { ...found, evidence });
+  return { ...found, evidence, causes };
 }
 
 function writeJunit({ run, options }: Verify, verification: Verification): void {
@@ -122,11 +122,11 @@ function writeJunit({ run, options }: Verify, verification: Verification): void 
   }
 }
 
-function failIfNeeded({ results, failovers, conclusions, evidence }: Verification): void {
+function failIfNeeded({ results, failovers, conclusions, causes, evidence }: Verification): void {
   const all = [...results, ...failovers];
   const failed = all.filter(({ status }) => status === 'failed').length;
   if (failed === 0) return;
-  const said = conclusions.map((text) => `\n  ${text}`).join('');
+  const said = [...conclusions, ...causes].map((text) => `\n  ${text}`).join('');
   throw new ExpectedError(`${failed} of ${all.length} tests failed${said}`, {
     hint: `${evidence === null ? '' : `Evidence is in ${evidence}. `}subctl diagnose all looks for the cause.`,
   });
