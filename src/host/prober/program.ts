@@ -4,11 +4,12 @@ import type { Logger } from '../../runtime/logger.ts';
 import { ROUTEAGENT_OWNERSHIP } from '../../net/ownership.ts';
 import { createRunner, type CommandRunner } from '../command.ts';
 import { lookAtNode, type NodeLook } from '../look.ts';
+import { countPackets } from './count.ts';
 import { probeIcmp, probePathMtu } from './icmp.ts';
 import { runFlow } from './flow.ts';
 import { runLatency } from './latency.ts';
 import type { FlowOrder, FlowReport, LatencyOrder, ThroughputOrder } from './measurements.ts';
-import { PROBER_PORT, type ProbeOrder, type ProbeReport, type ProbeTarget } from './protocol.ts';
+import { PROBER_PORT, type CountOrder, type ProbeOrder, type ProbeReport, type ProbeTarget } from './protocol.ts';
 import { serveProbes } from './serve.ts';
 import { probeTcp } from './tcp.ts';
 import { runThroughput } from './throughput.ts';
@@ -117,12 +118,32 @@ async function look(signal: AbortSignal, logger: Logger): Promise<NodeLook> {
   return lookAtNode(createRunner({ logger }), ROUTEAGENT_OWNERSHIP, null, signal);
 }
 
+/** Longest time packets are counted. */
+const COUNT_S = 120;
+
+/** Counts until something comes, or nothing can come any more, on standard input. */
+async function count(text: string, signal: AbortSignal, write: (line: string) => void): Promise<void> {
+  const order = parseOrder('count', text) as CountOrder;
+  const told = new AbortController();
+  const stop = (): void => told.abort();
+  process.stdin.once('data', stop).once('end', stop).once('error', stop);
+  const timer = setTimeout(stop, COUNT_S * 1000);
+  try {
+    const packets = await countPackets(order, AbortSignal.any([signal, told.signal]), () => write('ready\n'));
+    write(`${JSON.stringify(packets)}\n`);
+  } finally {
+    clearTimeout(timer);
+    process.stdin.destroy();
+  }
+}
+
 const MEASUREMENTS: readonly string[] = ['flow', 'latency', 'throughput'];
 
 /**
  * `probe send` reads an order from standard input and prints a report for each target; `probe serve [--port N]
  * [--seconds N]` answers probes until it is stopped; `probe flow|latency|throughput ORDER` measures and prints a report;
- * `probe look` prints the network of the node. Changes nothing on the node.
+ * `probe look` prints the network of the node; `probe count ORDER` says `ready`, counts packets until something comes on
+ * standard input, and prints how many. Changes nothing on the node; the counters are gone when it ends.
  */
 export async function runProber(
   args: readonly string[],
@@ -133,8 +154,9 @@ export async function runProber(
   const [verb = '', ...rest] = args;
   if (verb === 'send') return send(logger, write);
   if (verb === 'serve') return serve(rest, signal, write);
+  if (verb === 'count') return count(rest[0] ?? '', signal, write);
   if (verb === 'look') return write(`${JSON.stringify(await look(signal, logger))}\n`);
   if (!MEASUREMENTS.includes(verb))
-    throw new UsageError(`"${verb}" is none of send, serve, look, ${MEASUREMENTS.join(', ')}`);
+    throw new UsageError(`"${verb}" is none of send, serve, look, count, ${MEASUREMENTS.join(', ')}`);
   write(`${JSON.stringify(await measure(verb, rest[0] ?? '', signal))}\n`);
 }

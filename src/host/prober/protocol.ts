@@ -91,6 +91,21 @@ export interface ProbeReport {
   readonly udp?: UdpReport;
 }
 
+/** UDP packets to a port, of one size (that of the IPv4 packet), seen at one place of a node. */
+export interface CountRule {
+  /** Letters, digits and dashes. */
+  readonly id: string;
+  /** prerouting: before all filters; input: after those for the node itself; postrouting: after all, on the way out. */
+  readonly hook: 'prerouting' | 'input' | 'postrouting';
+  readonly port: number;
+  readonly bytes: number;
+}
+
+/** An order for `probe count`. */
+export interface CountOrder {
+  readonly rules: readonly CountRule[];
+}
+
 /** First line of a TCP client. */
 export interface TcpAsk {
   readonly up?: number;
