@@ -1,10 +1,22 @@
 import type { CommandRun } from '../context.ts';
 import type { Deadline } from '../waiting.ts';
 import type { DiagnosedCluster } from './cluster.ts';
+import type { ShotResult } from './shots/model.ts';
 import type { Traffic } from './traffic/model.ts';
 
 /** What checks are about, in the order in which they run. */
-export const CATEGORIES = ['k8s', 'deployment', 'gateway', 'connections', 'mtu'] as const;
+export const CATEGORIES = [
+  'k8s',
+  'cni',
+  'kube-proxy',
+  'deployment',
+  'gateway',
+  'broker',
+  'routes',
+  'firewall',
+  'connections',
+  'mtu',
+] as const;
 export type Category = (typeof CATEGORIES)[number];
 
 /** One thing that is not as it should be. */
@@ -35,6 +47,8 @@ export interface CheckContext {
   readonly chosen: boolean;
   /** What became of test packets; they are sent once for all checks. */
   readonly traffic: () => Promise<Traffic>;
+  /** What became of UDP packets to our ports; they are sent once for all checks. */
+  readonly shots: () => Promise<readonly ShotResult[]>;
 }
 
 /** Something that can be right or wrong with a cluster, as data. */

@@ -1,10 +1,12 @@
-import { BROKER_SECRET, OPERATOR_NAMESPACE, PSK_SECRET } from '../../api/names.ts';
-import type { Endpoint, Gateway, RouteAgent } from '../../api/types.ts';
+import { BROKER_NAME, BROKER_SECRET, OPERATOR_NAMESPACE, PSK_SECRET } from '../../api/names.ts';
+import type { Broker, Endpoint, Gateway, RouteAgent } from '../../api/types.ts';
 import type { EngineDaemonState, RouteAgentDaemonState } from '../../api/daemonstate.ts';
 import { parseEndpoint } from '../../api/validate.ts';
 import type { KubeClient, KubeObject, ResourceType } from '../../kube/client.ts';
 import type { DaemonSet, Namespace, Node, Pod, Secret } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
+import type { MirroredObject } from '../../kube/mirrorplan.ts';
+import type { KubeAccess } from '../access.ts';
 import { readDaemonState } from '../daemonstate.ts';
 import type { ShownCluster } from '../show/view.ts';
 
@@ -23,9 +25,20 @@ export interface ClusterFacts {
   readonly endpoints: () => Promise<readonly Endpoint[]>;
   readonly brokerSecret: () => Promise<Secret | undefined>;
   readonly pskSecret: () => Promise<Secret | undefined>;
+  /** What the broker shows to this cluster; rejects when it refuses the cluster's credentials, or cannot be reached. */
+  readonly broker: () => Promise<BrokerFacts>;
   /** What the daemon of a node says of itself; rejects when it does not answer. */
   readonly engine: (node: string) => Promise<EngineDaemonState>;
   readonly routeAgent: (node: string) => Promise<RouteAgentDaemonState>;
+}
+
+/** The objects of a broker, and where it is. */
+export interface BrokerFacts {
+  readonly server: string;
+  readonly namespace: string;
+  readonly broker: Broker | undefined;
+  readonly clusters: readonly MirroredObject[];
+  readonly endpoints: readonly MirroredObject[];
 }
 
 /** A cluster that is examined. */
@@ -53,12 +66,50 @@ function readable(object: KubeObject): readonly Endpoint[] {
   return parsed.problem === undefined ? [parsed.endpoint] : [];
 }
 
-/** Adds the facts to a cluster. */
-export function diagnosed(cluster: ShownCluster): DiagnosedCluster {
-  return { ...cluster, facts: createFacts(cluster.client) };
+/** Adds the facts to a cluster; `access` reaches its broker. */
+export function diagnosed(cluster: ShownCluster, access: Pick<KubeAccess, 'broker'>): DiagnosedCluster {
+  const facts = createFacts(cluster.client);
+  const broker = once(async () => readBroker(cluster, access, await facts.brokerSecret()));
+  return { ...cluster, facts: { ...facts, broker } };
 }
 
-function createFacts(client: KubeClient): ClusterFacts {
+function decoded(secret: Secret | undefined, key: string): string {
+  return Buffer.from(secret?.data?.[key] ?? '', 'base64').toString('utf8');
+}
+
+/** Reads the broker with the credentials that the gateways have. */
+async function readBroker(
+  { submariner, clusterId }: ShownCluster,
+  access: Pick<KubeAccess, 'broker'>,
+  secret: Secret | undefined,
+): Promise<BrokerFacts> {
+  const {
+    brokerK8sApiServer = '',
+    brokerK8sRemoteNamespace: namespace = '',
+    brokerK8sInsecure,
+  } = submariner?.spec ?? {};
+  const ca = decoded(secret, 'ca.crt');
+  const client = await access.broker({
+    server: `https://${brokerK8sApiServer}`,
+    token: decoded(secret, 'token'),
+    ca: ca === '' ? undefined : ca,
+    namespace,
+    insecure: brokerK8sInsecure === true,
+    source: `broker, as ${clusterId}`,
+  });
+  try {
+    const [broker, clusters, endpoints] = await Promise.all([
+      client.find<Broker>(RESOURCES.brokers, BROKER_NAME, { namespace }),
+      client.list<MirroredObject>(RESOURCES.clusters, { namespace }),
+      client.list<MirroredObject>(RESOURCES.endpoints, { namespace }),
+    ]);
+    return { server: client.server, namespace, broker, clusters: clusters.items, endpoints: endpoints.items };
+  } finally {
+    client.close();
+  }
+}
+
+function createFacts(client: KubeClient): Omit<ClusterFacts, 'broker'> {
   const namespace = OPERATOR_NAMESPACE;
   const here =
     <T extends KubeObject>(type: ResourceType) =>

@@ -8,8 +8,13 @@ import type { DiagnoseOptions } from './run.ts';
 /** What each category answers, and the names upstream has for it. */
 const ABOUT: Readonly<Record<Category, { readonly summary: string; readonly aliases?: readonly string[] }>> = {
   k8s: { summary: 'is Kubernetes itself fit?', aliases: ['k8s-version'] },
+  cni: { summary: 'does the pod network let packets for other clusters through?' },
+  'kube-proxy': { summary: 'do Services work in the way that is needed?', aliases: ['kube-proxy-mode'] },
   deployment: { summary: 'is what join deploys there, and does it run?' },
   gateway: { summary: 'is there an active gateway, and one that can take over?' },
+  broker: { summary: 'does the cluster reach the broker, and is what it finds there right?' },
+  routes: { summary: 'do the routes of every node lead to the other clusters?' },
+  firewall: { summary: 'do the UDP packets between nodes and gateways arrive?' },
   connections: { summary: 'do packets of every node and pod reach the other clusters?' },
   mtu: { summary: 'do large packets get through?' },
 };

@@ -9,8 +9,8 @@ import type { Category, Check, CheckContext, Outcome } from './check.ts';
 import { checksOf } from './checks.ts';
 import { diagnosed, type DiagnosedCluster } from './cluster.ts';
 import { countResults, resultOf, ResultPrinter, type CheckResult } from './report.ts';
+import { collectShots } from './shots/collect.ts';
 import { collectTraffic } from './traffic/collect.ts';
-import type { Traffic } from './traffic/model.ts';
 
 const DEFAULT_TIMEOUT_MS = 5 * 60_000;
 
@@ -36,16 +36,17 @@ function setOf({ submariner }: DiagnosedCluster): string | undefined {
   return `${submariner.spec.brokerK8sApiServer} ${submariner.spec.brokerK8sRemoteNamespace}`;
 }
 
-/** Packets are sent once for each set, when the first check asks. */
-function trafficOf(examination: Examination): (cluster: DiagnosedCluster) => Promise<Traffic> {
-  const { run, clusters, options, deadline, signal } = examination;
-  const known = new Map<string, Promise<Traffic>>();
+/** Sends once for each set of clusters, when the first check asks. */
+function oncePerSet<T>(
+  { clusters }: Examination,
+  send: (members: readonly DiagnosedCluster[]) => Promise<T>,
+): (cluster: DiagnosedCluster) => Promise<T> {
+  const known = new Map<string, Promise<T>>();
   return (cluster) => {
     const set = setOf(cluster) ?? cluster.name;
-    const members = clusters.filter((one) => setOf(one) === set);
-    const traffic = known.get(set) ?? collectTraffic(run, members, { ...options, deadline, signal });
-    known.set(set, traffic);
-    return traffic;
+    const sent = known.get(set) ?? send(clusters.filter((one) => setOf(one) === set));
+    known.set(set, sent);
+    return sent;
   };
 }
 
@@ -81,13 +82,27 @@ function applicable(category: Category | 'all', { submariner }: DiagnosedCluster
 
 async function examine(category: Category | 'all', examination: Examination): Promise<readonly CheckResult[]> {
   const { run, clusters, deadline, signal, chosen } = examination;
-  const traffic = trafficOf(examination);
+  const traffic = oncePerSet(examination, async (members) =>
+    collectTraffic(run, members, { ...examination.options, deadline, signal }),
+  );
+  const shots = oncePerSet(examination, async (members) =>
+    collectShots(run, members, { ...examination.options, signal }),
+  );
   const printer = new ResultPrinter(run);
   const results: CheckResult[] = [];
   for (const cluster of clusters) {
     const set = setOf(cluster);
     const others = clusters.filter((one) => one !== cluster && set !== undefined && setOf(one) === set);
-    const context = { run, cluster, others, deadline, signal, chosen, traffic: () => traffic(cluster) };
+    const context = {
+      run,
+      cluster,
+      others,
+      deadline,
+      signal,
+      chosen,
+      traffic: () => traffic(cluster),
+      shots: () => shots(cluster),
+    };
     for (const check of applicable(category, cluster)) {
       const step = run.reporter.start(`${cluster.clusterId}: ${check.title}?`);
       const outcome = await outcomeOf(check, context).finally(() => step.clear());
@@ -115,7 +130,8 @@ async function distinct(run: CommandRun, clusters: readonly DiagnosedCluster[]):
 export async function diagnose(run: CommandRun, category: Category | 'all', options: DiagnoseOptions): Promise<void> {
   const { connection, timeoutMs = DEFAULT_TIMEOUT_MS } = run.flags;
   const deadline = startDeadline(run.context.clock, timeoutMs);
-  const { results: looked, problems } = await overClusters(run, async (cluster) => diagnosed(cluster));
+  const access = await run.access();
+  const { results: looked, problems } = await overClusters(run, async (cluster) => diagnosed(cluster, access));
   const clusters = await distinct(
     run,
     looked.map(({ value }) => value),

@@ -11,6 +11,7 @@ function cluster(clusterId: string, nodes: number, withPods = true): TrafficClus
       podAddress: withPods ? `10.${clusterId.length}.${index + 1}.2` : undefined,
     })),
     gateways: [{ cluster: other, node: `${other}-1`, address: '10.9.9.9' }],
+    tunnels: { from: `${clusterId}-1`, to: [{ cluster: other, node: `${other}-1`, address: '172.16.0.1' }] },
   };
 }
 
@@ -28,10 +29,12 @@ describe('the plan of test packets', () => {
       'node east-1 -> gateway west-1: icmp+pathMtu',
       'node east-1 -> pod west-1: icmp+tcp',
       'node east-1 -> pod west-2: icmp+tcp',
+      'node east-1 -> underlay west-1: pathMtu',
       'pod east-1 -> pod west-1: tcp+udp',
       'pod east-1 -> pod west-2: tcp+udp',
       'node west-1 -> gateway east-1: icmp+pathMtu',
       'node west-1 -> pod east-1: icmp+tcp',
+      'node west-1 -> underlay east-1: pathMtu',
       'pod west-1 -> pod east-1: tcp+udp',
       'node west-2 -> gateway east-1: icmp+pathMtu',
       'node west-2 -> pod east-1: icmp+tcp',
@@ -42,6 +45,7 @@ describe('the plan of test packets', () => {
   test('without pods, and with a cluster that is only known, to gateways', () => {
     expect(ways([cluster('east', 2, false)])).toEqual([
       'node east-1 -> gateway west-1: icmp+pathMtu',
+      'node east-1 -> underlay west-1: pathMtu',
       'node east-2 -> gateway west-1: icmp+pathMtu',
     ]);
   });

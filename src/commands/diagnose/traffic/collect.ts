@@ -61,6 +61,17 @@ async function readGateways({ clusterId, facts }: DiagnosedCluster): Promise<Tra
   );
 }
 
+/** Where the active gateway sends its tunnel packets. */
+async function readTunnels({ facts }: DiagnosedCluster): Promise<TrafficCluster['tunnels']> {
+  const active = (await facts.gateways()).find(({ status }) => status.haStatus === 'active');
+  const to = (active?.status.connections ?? []).map(({ endpoint, usingIP }) => ({
+    cluster: endpoint.cluster_id,
+    node: endpoint.hostname,
+    address: usingIP || endpoint.private_ip,
+  }));
+  return { from: active?.metadata.name, to };
+}
+
 async function trafficCluster(sender: Sender, pods: readonly TestPod[]): Promise<TrafficCluster> {
   const { clusterId } = sender.cluster;
   const own = new Map(pods.filter((pod) => pod.clusterId === clusterId).map((pod) => [pod.node, pod.address]));
@@ -68,6 +79,7 @@ async function trafficCluster(sender: Sender, pods: readonly TestPod[]): Promise
     clusterId,
     nodes: sender.nodes.map((name) => ({ name, podAddress: own.get(name) })),
     gateways: await readGateways(sender.cluster),
+    tunnels: await readTunnels(sender.cluster),
   };
 }
 

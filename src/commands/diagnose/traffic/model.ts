@@ -5,8 +5,11 @@ export interface Place {
   /** Cluster ID. */
   readonly cluster: string;
   readonly node: string;
-  /** pod: a test pod on the node; node: the node itself; gateway: the address a gateway is probed at. */
-  readonly kind: 'pod' | 'node' | 'gateway';
+  /**
+   * pod: a test pod on the node; node: the node itself; gateway: the address a gateway is probed at, through its cable;
+   * underlay: the address its tunnel packets go to.
+   */
+  readonly kind: 'pod' | 'node' | 'gateway' | 'underlay';
   readonly address: string;
 }
 
@@ -27,7 +30,8 @@ export interface Traffic {
 }
 
 /** A place in words. */
-export function describePlace({ kind, node, cluster }: Place): string {
+export function describePlace({ kind, node, cluster, address }: Place): string {
   if (kind === 'gateway') return `gateway ${node} of ${cluster}`;
+  if (kind === 'underlay') return `${address} (gateway ${node} of ${cluster})`;
   return kind === 'pod' ? `pod on ${node}` : `node ${node}`;
 }

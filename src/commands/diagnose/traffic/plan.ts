@@ -14,7 +14,16 @@ export interface TrafficCluster {
   /** Gateways first. */
   readonly nodes: readonly TrafficNode[];
   /** Addresses at which gateways of other clusters are probed. */
-  readonly gateways: readonly { readonly cluster: string; readonly node: string; readonly address: string }[];
+  readonly gateways: readonly Peer[];
+  /** The node of its own active gateway, and where that sends its tunnel packets. */
+  readonly tunnels: { readonly from: string | undefined; readonly to: readonly Peer[] };
+}
+
+/** A gateway of another cluster, at one of its addresses. */
+export interface Peer {
+  readonly cluster: string;
+  readonly node: string;
+  readonly address: string;
 }
 
 /** All that one source is to send. */
@@ -32,15 +41,24 @@ export function chooseTargets<T>(all: readonly T[], sourceIndex: number): readon
 }
 
 const STREAM = { port: PROBER_PORT, upBytes: 65_536, downBytes: 65_536 } as const;
-/** Enough small ones to see loss; one size that fits every usual path, and one that has to be sent in fragments. */
+/** Enough small ones to see loss; sizes that fit the usual paths whole, and one that has to be sent in fragments. */
 const BURSTS = [
   { bytes: 84, count: 20 },
   { bytes: 1200, count: 5 },
+  { bytes: 1400, count: 5 },
   { bytes: 3000, count: 3 },
 ] as const;
 const PINGS = { count: 5 } as const;
 
 type Send = Errand['sends'][number];
+
+function tunnelSends({ tunnels }: TrafficCluster, node: string): readonly Send[] {
+  if (tunnels.from !== node) return [];
+  return tunnels.to.map((peer, index) => ({
+    to: { ...peer, kind: 'underlay' },
+    target: { id: `u${index}`, address: peer.address, pathMtu: {} },
+  }));
+}
 
 function nodeSends(gateways: readonly Place[], pods: readonly Place[]): readonly Send[] {
   const toGateways = gateways.map((to, index) => ({
@@ -79,7 +97,7 @@ function errandsOf(cluster: TrafficCluster, others: readonly TrafficCluster[]): 
     const base = { cluster: cluster.clusterId, node: node.name };
     const fromNode: Errand = {
       from: { ...base, kind: 'node', address: '' },
-      sends: nodeSends(gateways, pods),
+      sends: [...nodeSends(gateways, pods), ...tunnelSends(cluster, node.name)],
     };
     if (node.podAddress === undefined || pods.length === 0) return [fromNode];
     return [fromNode, { from: { ...base, kind: 'pod', address: node.podAddress }, sends: podSends(pods) }];
