@@ -1,166 +1,94 @@
 import { describe, expect, test } from '@jest/globals';
 import type { CheckResult } from '../../src/commands/diagnose/report.ts';
-import { PROBER_PORT, type ProbeOrder, type ProbeReport } from '../../src/host/prober/protocol.ts';
-import type { ExecResult, KubeObject } from '../../src/kube/client.ts';
+import { PROBER_PORT, type ProbeOrder } from '../../src/host/prober/protocol.ts';
+import type { KubeObject } from '../../src/kube/client.ts';
 import { KubeApiError } from '../../src/kube/errors.ts';
 import type { Pod } from '../../src/kube/objects.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
-import { FakeKube } from '../fakes/kube.ts';
-import { endpointSpec, Harness, node } from './harness.ts';
-
-const NAMESPACE = 'submariner-operator';
-const at = (name: string, labels: Readonly<Record<string, string>> = {}): KubeObject['metadata'] => ({
-  name,
-  namespace: NAMESPACE,
-  labels,
-});
-
-const GOOD: Omit<ProbeReport, 'id'> = {
-  icmp: { sent: 5, received: 5, rttMs: 1, failure: '' },
-  pathMtu: { triedBytes: 1450, largestBytes: 1450, toldBytes: null, blackHole: false },
-  tcp: { ok: true, connectMs: 1, clientIP: '', upBytes: 65_536, downBytes: 65_536, failure: '' },
-  udp: { bursts: [{ bytes: 84, sent: 20, there: 20, back: 20 }], clientIP: '', failure: '' },
-};
-
-/** What a prober says: good of everything it is asked for, unless changed. */
-function answer(pod: string, order: ProbeOrder, change: (target: string) => Partial<ProbeReport>): string {
-  const clientIP = pod.replace('probe-', '10.7.0.');
-  const good = { ...GOOD, tcp: { ...GOOD.tcp, clientIP }, udp: { ...GOOD.udp, clientIP } };
-  return order.targets
-    .map((target) => {
-      const asked = Object.entries(good).filter(([kind]) => kind in target);
-      return JSON.stringify({ id: target.id, ...Object.fromEntries(asked), ...change(target.address) });
-    })
-    .join('\n');
-}
-
-/** A cluster that has joined and in which all is well; its pods are ready at once. */
-function joinedCluster(id: string, other: string): FakeKube {
-  const kube = new FakeKube([], `https://${id}:6443`);
-  kube.seed(RESOURCES.namespaces, { metadata: { name: 'kube-system', uid: `uid-${id}` } });
-  const spec = { clusterID: id, brokerK8sApiServer: 'b:6443', brokerK8sRemoteNamespace: 'broker', natEnabled: false };
-  kube.seed(RESOURCES.submariners, { metadata: at('submariner'), spec } as KubeObject);
-  for (const type of ['clusters', 'endpoints', 'gateways', 'routeagents'])
-    kube.seed(RESOURCES.crds, { metadata: { name: `${type}.submariner.io` } });
-  for (const name of [`${id}-1`, `${id}-2`]) seedNode(kube, id, name);
-  const status = { observedGeneration: 1, updatedNumberScheduled: 2, numberReady: 2 };
-  for (const name of ['submariner-gateway', 'submariner-routeagent']) {
-    kube.seed(RESOURCES.daemonSets, {
-      metadata: { ...at(name), generation: 1 },
-      spec: { selector: {}, template: { spec: { containers: [] } } },
-      status: { ...status, desiredNumberScheduled: 2, currentNumberScheduled: 2 },
-    } as KubeObject);
-  }
-  for (const [name, key] of [
-    ['submariner-ipsec-psk', 'psk'],
-    ['submariner-broker-secret', 'token'],
-  ]) {
-    kube.seed(RESOURCES.secrets, { metadata: at(name!), data: { [key!]: 'eA==' } } as KubeObject);
-  }
-  const endpoint = { ...endpointSpec(other, '10.0.0.2'), healthCheckIP: '10.9.0.1' };
-  kube.seed(RESOURCES.endpoints, { metadata: at(other), spec: endpoint } as KubeObject);
-  const connection = { status: 'connected', statusMessage: '', endpoint, usingIP: '10.0.0.2' };
-  kube.seed(RESOURCES.gateways, {
-    metadata: at(`${id}-1`),
-    status: {
-      version: '9.8.7',
-      haStatus: 'active',
-      statusFailure: '',
-      localEndpoint: endpointSpec(id, '10.0.0.1'),
-      connections: [connection],
-    },
-  } as KubeObject);
-  answerRequests(kube);
-  return kube;
-}
-
-function seedNode(kube: FakeKube, id: string, name: string): void {
-  kube.seed(RESOURCES.nodes, node(name, { 'submariner.io/gateway': name.endsWith('1') ? 'true' : 'false' }));
-  kube.seed(RESOURCES.routeAgents, {
-    metadata: at(name),
-    status: { version: '9.8.7', statusFailure: '', remoteEndpoints: [] },
-  } as KubeObject);
-  kube.seed(RESOURCES.pods, {
-    metadata: at(`agent-${name}`, { app: 'submariner-routeagent' }),
-    spec: { nodeName: name, containers: [{ name: 'a', image: `img/${id}:1` }] },
-    status: { phase: 'Running', containerStatuses: [] },
-  } as KubeObject);
-}
-
-function answerRequests(kube: FakeKube): void {
-  kube.onRequest = (_method, path) => (path === '/version' ? { gitVersion: 'v1.32.4' } : undefined);
-  kube.onCall = ({ verb, resource, namespace }) => {
-    if (verb === 'list' && resource === 'pods' && namespace?.startsWith('subctl-test-')) makeReady(kube, namespace);
-    return undefined;
-  };
-}
-
-function makeReady(kube: FakeKube, namespace: string): void {
-  for (const [index, pod] of kube.all<Pod>(RESOURCES.pods, namespace).entries()) {
-    if (pod.status !== undefined) continue;
-    kube.drop(RESOURCES.pods, pod.metadata.name!, namespace);
-    const conditions = [{ type: 'Ready', status: 'True' as const }];
-    kube.seed(RESOURCES.pods, { ...pod, status: { phase: 'Running', podIP: `10.7.0.${index + 1}`, conditions } });
-  }
-}
-
-interface Machine {
-  readonly harness: Harness;
-  readonly east: FakeKube;
-  readonly west: FakeKube;
-  /** Orders by the pod that was to carry them out. */
-  readonly orders: Map<string, ProbeOrder>;
-}
-
-function machine(change: (pod: string, address: string) => Partial<ProbeReport> = () => ({})): Machine {
-  const [east, west] = [joinedCluster('east', 'west'), joinedCluster('west', 'east')];
-  const orders = new Map<string, ProbeOrder>();
-  for (const kube of [east, west]) {
-    kube.onExec = async (_namespace, pod, command, options): Promise<ExecResult> => {
-      expect(command).toEqual(['routeagent', 'probe', 'send']);
-      const order = JSON.parse((await options?.stdin) ?? '') as ProbeOrder;
-      orders.set(pod, order);
-      return { exitCode: 0, stdout: answer(pod, order, (address) => change(pod, address)), stderr: '' };
-    };
-  }
-  return { harness: new Harness({ east, west }), east, west, orders };
-}
+import type { FakeKube } from '../fakes/kube.ts';
+import { engine, EAST, WEST, endpointSpec, routeAgent } from './explain/evidence.ts';
+import { type Behaviour, fleet, type Fleet, makeReady, NAMESPACE } from './fleet.ts';
 
 interface Printed {
   readonly checks: readonly CheckResult[];
   readonly problems: readonly object[];
 }
 
-async function checks({ harness }: Machine, ...args: readonly string[]): Promise<Printed & { readonly code: number }> {
+async function checks({ harness }: Fleet, ...args: readonly string[]): Promise<Printed & { readonly code: number }> {
   const { stdout, stderr, exitCode } = await harness.run('diagnose', ...args, '-o', 'json');
   expect(stderr).not.toContain('Bug in');
   return { ...(JSON.parse(stdout) as Printed), code: exitCode };
 }
 
-const named = (printed: Printed, cluster: string, check: string): CheckResult =>
-  printed.checks.find((one) => one.cluster === cluster && one.check === check)!;
+function named(printed: Printed, cluster: string, category: string, check: string): CheckResult {
+  const found = printed.checks.find(
+    (one) => one.cluster === cluster && `${one.category} ${one.check}` === `${category} ${check}`,
+  );
+  if (found === undefined) throw new Error(`no check ${category} ${check} of ${cluster}`);
+  return found;
+}
 
-const testNamespaces = (kube: FakeKube): readonly KubeObject[] =>
-  kube.all(RESOURCES.namespaces).filter(({ metadata }) => metadata.name?.startsWith('subctl-test-'));
+const testNamespaces = (...clusters: readonly FakeKube[]): readonly KubeObject[] =>
+  clusters.flatMap((kube) =>
+    kube.all(RESOURCES.namespaces).filter(({ metadata }) => metadata.name?.startsWith('subctl-test-')),
+  );
+
+const refusal = (verb: string, path: string, code: number, message: string): KubeApiError =>
+  new KubeApiError(code, { message }, { server: 'https://west:6443', method: verb, path });
+
+const patch = (
+  kube: FakeKube,
+  type: (typeof RESOURCES)['gateways'],
+  name: string,
+  change: object,
+  namespace = NAMESPACE,
+): void => {
+  const before = kube.all<KubeObject>(type, namespace).find(({ metadata }) => metadata.name === name)!;
+  kube.drop(type, name, namespace);
+  kube.seed(type, { ...before, ...change });
+};
+
+const printedState = (value: object) => ({ exitCode: 0, stdout: JSON.stringify(value), stderr: '' });
 
 describe('diagnose', () => {
   test('of two clusters in which all is well', async () => {
-    const world = machine();
+    const world = fleet();
     const printed = await checks(world, 'all');
-    expect(printed.checks.filter(({ status }) => !['ok', 'warning'].includes(status))).toEqual([]);
+    const others = printed.checks.filter(({ status }) => status !== 'ok');
+    expect(others.map(({ cluster, category, check, status }) => [cluster, category, check, status])).toEqual(
+      ['east', 'west'].flatMap((cluster) => [
+        [cluster, 'cni', 'calico', 'skipped'],
+        [cluster, 'gateway', 'spare', 'warning'],
+      ]),
+    );
     expect(printed.code).toBe(0);
     expect(printed.problems).toEqual([]);
-    expect(world.orders.size).toBe(6);
-    expect(world.orders.get('agent-east-2')?.targets.map(({ address }) => address)).toEqual([
-      '10.9.0.1',
-      '10.7.0.1',
-      '10.7.0.2',
+    expect(testNamespaces(world.east, world.west)).toEqual([]);
+  });
+
+  test('packets go from every node and every test pod', async () => {
+    const orders = new Map<string, ProbeOrder>();
+    const world = fleet();
+    const before = world.east.onExec;
+    world.east.onExec = async (namespace, pod, command, options) => {
+      if (command[2] === 'send') orders.set(pod, JSON.parse((await options?.stdin) ?? '') as ProbeOrder);
+      return before(namespace, pod, command, options);
+    };
+    await checks(world, 'connections');
+    expect([...orders.keys()].toSorted((a, b) => a.localeCompare(b))).toEqual([
+      'probe-1',
+      'probe-2',
+      'probe-3',
+      ...[1, 2, 3].map((k) => `submariner-routeagent-${k}`),
     ]);
-    expect([...testNamespaces(world.east), ...testNamespaces(world.west)]).toEqual([]);
+    const sent = (pod: string) => orders.get(pod)?.targets.map(({ address }) => address);
+    expect(sent('submariner-routeagent-2')).toEqual(['10.131.1.1', '10.7.0.1', '10.7.0.2', '10.7.0.3']);
+    expect(sent('submariner-routeagent-1')).toContain('172.32.0.11');
+    expect(sent('probe-2')).toEqual(['10.7.0.1', '10.7.0.2', '10.7.0.3']);
   });
 
   test('test pods run what the route agent runs, pinned to nodes, as strictly as can be', async () => {
-    const world = machine();
+    const world = fleet();
     const created: Pod[] = [];
     world.east.onCall = ({ verb, resource, namespace }) => {
       if (verb === 'list' && resource === 'pods' && namespace?.startsWith('subctl-test-')) {
@@ -170,7 +98,7 @@ describe('diagnose', () => {
       return undefined;
     };
     await checks(world, 'connections');
-    expect(created.map(({ spec }) => spec.nodeName)).toEqual(['east-1', 'east-2']);
+    expect(created.slice(0, 3).map(({ spec }) => spec.nodeName)).toEqual(['east-1', 'east-2', 'east-3']);
     expect(created[0]?.spec).toMatchObject({
       automountServiceAccountToken: false,
       activeDeadlineSeconds: 900,
@@ -180,62 +108,38 @@ describe('diagnose', () => {
     });
   });
 
-  test('packets that do not arrive, though every status says connected', async () => {
-    const lost = { sent: 5, received: 0, rttMs: null, failure: 'no answer within 1.5 s' };
-    const world = machine((pod) => (pod === 'agent-east-2' ? { icmp: lost } : {}));
-    const printed = await checks(world, 'connections');
-    expect(printed.code).toBe(1);
-    expect(named(printed, 'east', 'tunnels').status).toBe('ok');
-    expect(named(printed, 'west', 'nodes').status).toBe('ok');
-    expect(named(printed, 'east', 'nodes')).toMatchObject({
-      status: 'failed',
-      findings: [{ object: 'node east-2 (east)', reason: 'nothing gets from it to west: no answer within 1.5 s' }],
-      doc: 'docs/diagnose.md#connections-nodes',
-    });
-  });
-
-  test('a node without route agent is named, and so is what could not be tried from it', async () => {
-    const world = machine();
-    world.west.drop(RESOURCES.pods, 'agent-west-2', NAMESPACE);
-    const printed = await checks(world, 'all');
-    expect(named(printed, 'west', 'every-node')).toMatchObject({
-      status: 'failed',
-      findings: [{ object: 'node west-2', reason: 'has no pod of it' }],
-    });
-    expect(named(printed, 'west', 'tried').findings[0]).toMatchObject({ object: 'node west-2' });
-  });
-
   test('a prober that cannot be run is a failure, not green', async () => {
-    const world = machine();
-    world.east.onExec = async () => ({ exitCode: 127, stdout: '', stderr: 'routeagent: not found' });
+    const exec: Behaviour['exec'] = async (_pod, command, otherwise) =>
+      command[2] === 'send' ? { exitCode: 127, stdout: '', stderr: 'routeagent: not found' } : otherwise();
+    const world = fleet({ exec });
     const printed = await checks(world, 'connections');
     expect(printed.code).toBe(1);
-    expect(named(printed, 'east', 'nodes').status).toBe('failed');
-    expect(named(printed, 'east', 'tried').findings[0]?.reason).toContain('routeagent: not found');
-    expect(testNamespaces(world.east)).toEqual([]);
+    expect(named(printed, 'east', 'connections', 'nodes').status).toBe('failed');
+    expect(named(printed, 'east', 'connections', 'tried').findings[0]?.reason).toContain('routeagent: not found');
+    expect(testNamespaces(world.east, world.west)).toEqual([]);
   });
 
   test('pods that do not become ready are told with the reason, and removed', async () => {
-    const world = machine();
+    const world = fleet();
     world.east.onCall = undefined;
     const printed = await checks(world, 'connections');
-    expect(named(printed, 'east', 'tried').findings).toEqual(
-      ['east-1', 'east-2'].map((name) => expect.objectContaining({ object: `test pod on node ${name}` })),
+    expect(named(printed, 'east', 'connections', 'tried').findings).toEqual(
+      [1, 2, 3].map((k) => expect.objectContaining({ object: `test pod on node east-${k}` })),
     );
-    expect(testNamespaces(world.east)).toEqual([]);
+    expect(testNamespaces(world.east, world.west)).toEqual([]);
   });
 
   test('creates nothing with --no-test-pods, and says what that leaves out', async () => {
-    const world = machine();
+    const world = fleet();
     const printed = await checks(world, 'connections', '--no-test-pods');
     expect(world.east.writes).toEqual([]);
-    expect(named(printed, 'east', 'nodes').status).toBe('ok');
-    expect(named(printed, 'east', 'pod-streams').status).toBe('skipped');
+    expect(named(printed, 'east', 'connections', 'nodes').status).toBe('ok');
+    expect(named(printed, 'east', 'connections', 'pod-streams').status).toBe('skipped');
   });
 
   test('the output for people: sentences under headings, counted at the end', async () => {
-    const { harness, west } = machine();
-    west.drop(RESOURCES.pods, 'agent-west-2', NAMESPACE);
+    const { harness, west } = fleet();
+    west.drop(RESOURCES.pods, 'submariner-routeagent-2', NAMESPACE);
     const { stdout, stderr, exitCode } = await harness.run('diagnose', 'deployment');
     expect(stdout).toContain('Cluster "east"\ndeployment\n ✓ The cluster has joined (as east)\n');
     expect(stdout).toContain(' ✗ Every ready node runs a route agent\n     node west-2: has no pod of it\n     Mend: ');
@@ -248,9 +152,278 @@ describe('diagnose', () => {
   });
 });
 
+/** [what is wrong, how, cluster, check, object, reason] */
+const FAULTS: readonly (readonly [string, () => Fleet, string, string, string, string])[] = [
+  [
+    'packets of one node do not arrive, though every status says connected',
+    () =>
+      fleet({
+        report: (pod, { icmp }) =>
+          pod === 'submariner-routeagent-2' && icmp !== undefined
+            ? { icmp: { sent: 5, received: 0, rttMs: null, failure: 'no answer within 1.5 s' } }
+            : {},
+      }),
+    'east',
+    'connections nodes',
+    'node east-2 (east)',
+    'nothing gets from it to west: no answer within 1.5 s',
+  ],
+  [
+    'pods are seen with the address of their node',
+    () =>
+      fleet({
+        report: (_pod, { tcp }) =>
+          tcp === undefined
+            ? {}
+            : { tcp: { ok: true, connectMs: 1, clientIP: '10.130.2.1', upBytes: 1, downBytes: 1, failure: '' } },
+      }),
+    'east',
+    'connections source',
+    'east -> west',
+    'seen as 10.130.2.1',
+  ],
+  [
+    'large packets vanish',
+    () =>
+      fleet({
+        report: (_pod, { pathMtu }) =>
+          pathMtu === undefined
+            ? {}
+            : { pathMtu: { triedBytes: 1500, largestBytes: 1238, toldBytes: null, blackHole: true } },
+      }),
+    'west',
+    'mtu wan',
+    'node west-1 -> 172.31.0.11 (gateway east-1 of east)',
+    'carries 1238 bytes, the link of the gateway 1500: larger tunnel packets vanish without a word',
+  ],
+  [
+    'the tunnel port is blocked in one direction',
+    () => fleet({ count: (_pod, id) => (['s4-arrived', 's4-accepted'].includes(id) ? 0 : undefined) }),
+    'east',
+    'firewall tunnel',
+    'east-1 -> west-1',
+    'UDP port 4500 (tunnel): packets from 172.31.0.11 do not arrive at 172.32.0.11: blocked on the way',
+  ],
+  [
+    'the filter of a node drops overlay packets',
+    () => fleet({ count: (_pod, id) => (id === 's0-accepted' ? 0 : undefined) }),
+    'east',
+    'firewall overlay',
+    'east-2 -> east-1',
+    'arrive, but a filter of node east-1 itself drops them',
+  ],
+  [
+    'packets cannot be counted',
+    () =>
+      fleet({
+        exec: async (_pod, command, otherwise) =>
+          command[2] === 'count'
+            ? { exitCode: 1, stdout: '', stderr: 'x ERROR packets cannot be counted: old' }
+            : otherwise(),
+      }),
+    'east',
+    'firewall tunnel',
+    'east-1 -> west-1',
+    'could not be tried: packets cannot be counted: old',
+  ],
+  [
+    'a node has no route agent',
+    () => {
+      const world = fleet();
+      world.west.drop(RESOURCES.pods, 'submariner-routeagent-2', NAMESPACE);
+      return world;
+    },
+    'west',
+    'connections tried',
+    'node west-2',
+    'no route agent runs on it',
+  ],
+  [
+    'the broker does not accept the token',
+    () => {
+      const world = fleet();
+      const before = world.east.onCall;
+      world.east.onCall = (call) =>
+        call.namespace === 'broker' ? refusal('GET', '/x', 401, 'token expired') : before?.(call);
+      return world;
+    },
+    'west',
+    'broker reached',
+    'broker east:6443',
+    'does not accept the token of west (Secret submariner-broker-secret): it has expired or was revoked',
+  ],
+  [
+    'an Endpoint was left behind',
+    () => {
+      const world = fleet();
+      world.east.seed(RESOURCES.endpoints, {
+        metadata: { name: 'south', namespace: 'broker', labels: { 'submariner-io/clusterID': 'south' } },
+        spec: { ...endpointSpec(WEST), cluster_id: 'south', subnets: ['10.140.0.0/16'] },
+      } as KubeObject);
+      return world;
+    },
+    'east',
+    'broker stale',
+    'Endpoint south on the broker',
+    'there is no Cluster south: it was left behind',
+  ],
+  [
+    'the Endpoint of a cluster is that of a former gateway',
+    () => {
+      const world = fleet();
+      patch(
+        world.east,
+        RESOURCES.endpoints,
+        'west',
+        { spec: { ...endpointSpec(WEST), private_ip: '172.32.0.19' } },
+        'broker',
+      );
+      return world;
+    },
+    'east',
+    'broker stale',
+    'Endpoint west on the broker',
+    'is of gateway west-1 (172.32.0.19), but the active gateway of west is west-1 (172.32.0.11)',
+  ],
+  [
+    'a copy is missing',
+    () => {
+      const world = fleet();
+      world.west.drop(RESOURCES.endpoints, 'east', NAMESPACE);
+      return world;
+    },
+    'west',
+    'broker mirrored',
+    'Endpoint east',
+    'is missing in the cluster',
+  ],
+  [
+    'the keys differ',
+    () => {
+      const world = fleet();
+      patch(world.west, RESOURCES.secrets, 'submariner-ipsec-psk', { data: { psk: 'b3RoZXI=' } });
+      return world;
+    },
+    'east',
+    'broker keys',
+    'Secret submariner-ipsec-psk of east',
+    'differs from that of west',
+  ],
+  [
+    'a stray route takes a part of the other cluster away',
+    () =>
+      fleet({
+        exec: async (pod, command, otherwise) => {
+          if (pod !== 'submariner-routeagent-3' || command[1] !== '--debug-state') return otherwise();
+          const state = routeAgent(EAST, WEST, 3);
+          const stray = { destination: '10.131.2.0/24', table: 254, link: 'eth0', via: '172.31.0.1' };
+          const node = { ...state.observed.node!, routes: [...state.observed.node!.routes, stray] };
+          return printedState({ ...state, observed: { ...state.observed, node } });
+        },
+      }),
+    'east',
+    'routes ways',
+    'node east-3',
+    'takes a part of 10.131.0.0/16 of west away: 10.131.2.0/24 via 172.31.0.1 dev eth0 table main',
+  ],
+  [
+    'a route agent is not done',
+    () =>
+      fleet({
+        exec: async (pod, command, otherwise) =>
+          pod === 'submariner-routeagent-2' && command[1] === '--debug-state'
+            ? printedState({ ...routeAgent(EAST, WEST, 2), pending: ['+ rule pref 150 lookup 150'] })
+            : otherwise(),
+      }),
+    'east',
+    'routes agents',
+    'node east-2',
+    'is still to be done: + rule pref 150 lookup 150',
+  ],
+  [
+    'no gateway has reported for long',
+    () => {
+      const world = fleet();
+      const before = world.east.all(RESOURCES.gateways).find(({ metadata }) => metadata.name === 'east-1')!;
+      patch(world.east, RESOURCES.gateways, 'east-1', {
+        metadata: { ...before.metadata, annotations: { 'update-timestamp': '1000000000' } },
+      });
+      return world;
+    },
+    'east',
+    'gateway active',
+    'gateway east-1',
+    'has not reported for',
+  ],
+  [
+    'Calico has no pool for the other cluster',
+    () => {
+      const world = fleet();
+      const type = {
+        group: 'crd.projectcalico.org',
+        version: 'v1',
+        plural: 'ippools',
+        kind: 'IPPool',
+        namespaced: false,
+      };
+      world.east.seed(type, {
+        metadata: { name: 'own' },
+        spec: { cidr: '10.130.0.0/16', natOutgoing: true },
+      } as KubeObject);
+      return world;
+    },
+    'east',
+    'cni calico',
+    '100.67.0.0/16 of west',
+    'no disabled IPPool without natOutgoing covers it',
+  ],
+];
+
+describe('a fault is named with the object that is at fault', () => {
+  test.each(FAULTS)('%s', async (_, make, cluster, check, object, reason) => {
+    const [category = '', name = ''] = check.split(' ');
+    const printed = await checks(make(), category);
+    const { status, findings, doc } = named(printed, cluster, category, name);
+    expect(status).toBe('failed');
+    expect(findings).toContainEqual(
+      expect.objectContaining({ object, reason: expect.stringContaining(reason), hint: expect.stringMatching(/\S/) }),
+    );
+    expect(doc).toBe(`docs/diagnose.md#${category}-${name}`);
+    expect(printed.code).toBe(1);
+  });
+
+  test('loss is told with its direction', async () => {
+    const burst = { bytes: 84, sent: 20, there: 14, back: 14 };
+    const printed = await checks(
+      fleet({
+        report: (pod, { udp }) =>
+          udp?.ask === true && pod === 'probe-1' ? { udp: { bursts: [burst], clientIP: '10.7.0.1', failure: '' } } : {},
+      }),
+      'connections',
+    );
+    expect(named(printed, 'east', 'connections', 'loss').findings[0]?.object).toBe('east -> west');
+    expect(named(printed, 'east', 'connections', 'loss').findings[0]?.reason).toMatch(/of \d+ datagrams were lost/);
+  });
+
+  test('what the gateway says of the broker counts where this machine does not reach it', async () => {
+    const world = fleet({
+      exec: async (_pod, command, otherwise) => {
+        if (command[0] !== 'engine') return otherwise();
+        const state = engine(EAST, WEST);
+        const broker = { server: 'https://east:6443', namespace: 'broker', problem: 'away for 20 s' };
+        return printedState({ ...state, inputs: { ...state.inputs, broker } });
+      },
+    });
+    const printed = await checks(world, 'broker', '--context', 'east');
+    expect(named(printed, 'east', 'broker', 'reached').findings[0]?.reason).toBe(
+      'the active gateway cannot use it: away for 20 s',
+    );
+  });
+});
+
 describe('bad input', () => {
   test('two contexts of one cluster: it is examined once, and that is said', async () => {
-    const { harness, east } = machine();
+    const { harness, east } = fleet();
     harness.contexts = ['east', 'again'].map((name) => ({
       name,
       cluster: 'east',
@@ -264,13 +437,13 @@ describe('bad input', () => {
   });
 
   test('a cluster that has not joined: a failure when it was named, else passed over', async () => {
-    const world = machine();
+    const world = fleet();
     world.west.drop(RESOURCES.submariners, 'submariner', NAMESPACE);
     const passed = await checks(world, 'connections');
-    expect(named(passed, 'west', 'joined')).toMatchObject({ status: 'skipped' });
+    expect(named(passed, 'west', 'deployment', 'joined')).toMatchObject({ status: 'skipped' });
     const chosen = await checks(world, 'connections', '--context', 'west');
     expect(chosen.code).toBe(1);
-    expect(named(chosen, 'west', 'joined')).toMatchObject({
+    expect(named(chosen, 'west', 'deployment', 'joined')).toMatchObject({
       status: 'failed',
       findings: [{ reason: expect.stringContaining('there is no Submariner object') }],
     });
@@ -278,43 +451,42 @@ describe('bad input', () => {
   });
 
   test('no right to make a namespace: said with what was refused, nothing is left, nothing is called removed', async () => {
-    const world = machine();
-    const refusal = new KubeApiError(
-      403,
-      { message: 'namespaces is forbidden', reason: 'Forbidden' },
-      { server: 'https://west:6443', method: 'POST', path: '/api/v1/namespaces' },
-    );
-    world.west.onCall = ({ verb, resource }) => (verb === 'create' && resource === 'namespaces' ? refusal : undefined);
+    const world = fleet();
+    const denied = refusal('POST', '/api/v1/namespaces', 403, 'namespaces is forbidden');
+    world.west.onCall = ({ verb, resource }) => (verb === 'create' && resource === 'namespaces' ? denied : undefined);
     const { stdout, stderr, exitCode } = await world.harness.run('diagnose', 'connections');
     expect(exitCode).toBe(1);
     expect(stdout).toContain('namespaces is forbidden');
     expect(stderr).not.toContain('was not removed');
-    expect([...testNamespaces(world.east), ...testNamespaces(world.west)]).toEqual([]);
+    expect(testNamespaces(world.east, world.west)).toEqual([]);
   });
 
   test('no right to look at all', async () => {
-    const world = machine();
-    world.west.onCall = () =>
-      new KubeApiError(403, { message: 'forbidden' }, { server: 'https://west:6443', method: 'GET', path: '/x' });
+    const world = fleet();
+    world.west.onCall = () => refusal('GET', '/x', 403, 'forbidden');
     const printed = await checks(world, 'deployment');
     expect(printed.code).toBe(1);
     expect(printed.problems).toEqual([expect.objectContaining({ context: 'west' })]);
   });
 
   test('a removal that fails is told with the command that finishes it', async () => {
-    const world = machine();
+    const world = fleet();
     const before = world.east.onCall;
     world.east.onCall = (call) =>
-      call.verb === 'delete' && call.resource === 'namespaces'
-        ? new KubeApiError(500, { message: 'no' }, { server: 'https://east:6443', method: 'DELETE', path: '/x' })
-        : before?.(call);
+      call.verb === 'delete' && call.resource === 'namespaces' ? refusal('DELETE', '/x', 500, 'no') : before?.(call);
     const { stderr } = await world.harness.run('diagnose', 'connections');
     expect(stderr).toMatch(/kubectl --context east delete namespace subctl-test-[0-9a-f]{8}/);
   });
 
   test('an unknown category', async () => {
-    const { exitCode, stderr } = await machine().harness.run('diagnose', 'weather');
+    const { exitCode, stderr } = await fleet().harness.run('diagnose', 'weather');
     expect(exitCode).toBe(2);
     expect(stderr).toContain('weather');
+  });
+
+  test('too little time is not green', async () => {
+    const printed = await checks(fleet(), 'k8s', '--timeout', '0');
+    expect(printed.code).toBe(1);
+    expect(printed.checks.every(({ status }) => status === 'failed')).toBe(true);
   });
 });

@@ -1,80 +1,18 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Explanation } from '../../src/commands/explain/render.ts';
-import type { ProbeOrder } from '../../src/host/prober/protocol.ts';
 import type { ExecResult, KubeObject } from '../../src/kube/client.ts';
 import { KubeApiError } from '../../src/kube/errors.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
-import { FakeKube } from '../fakes/kube.ts';
-import {
-  EAST,
-  engine,
-  evidence,
-  nodeNetwork,
-  type Numbers,
-  ownNetwork,
-  pod,
-  podCidr,
-  podIp,
-  routeAgent,
-  serviceCidr,
-  WEST,
-} from './explain/evidence.ts';
-import { Harness } from './harness.ts';
-
-const NAMESPACE = 'submariner-operator';
+import { EAST, nodeNetwork, ownNetwork, pod, podIp, WEST } from './explain/evidence.ts';
+import { fleet, type Fleet, NAMESPACE } from './fleet.ts';
+import type { Harness } from './harness.ts';
 
 const printed = (value: object): ExecResult => ({ exitCode: 0, stdout: `${JSON.stringify(value)}\n`, stderr: '' });
 
-/** What the pods of a cluster print: daemons their state, the prober echoes that were all answered. */
-function answers(own: Numbers, other: Numbers, silent: (address: string) => boolean): FakeKube['onExec'] {
-  return async (_namespace, name, command, options) => {
-    const k = Number(name.slice(-1));
-    if (command[0] === 'engine') return printed(engine(own, other));
-    if (command[1] === '--debug-state') return printed(routeAgent(own, other, k));
-    const order = JSON.parse((await options?.stdin) ?? '') as ProbeOrder;
-    const reports = order.targets.map(({ id, address }) => {
-      const received = silent(address) ? 0 : 3;
-      return JSON.stringify({ id, icmp: { sent: 3, received, rttMs: 0.4, failure: received === 0 ? 'silence' : '' } });
-    });
-    return { exitCode: 0, stdout: reports.join('\n'), stderr: '' };
-  };
-}
-
-function cluster(own: Numbers, other: Numbers, silent: (address: string) => boolean = () => false): FakeKube {
-  const kube = new FakeKube([], `https://${own.id}:6443`);
-  const at = (name: string): KubeObject['metadata'] => ({ name, namespace: NAMESPACE });
-  const spec = { clusterID: own.id, clusterCIDR: podCidr(own), serviceCIDR: serviceCidr(own) };
-  kube.seed(RESOURCES.submariners, { metadata: at('submariner'), spec } as KubeObject);
-  const all = evidence(own, other);
-  for (const node of all.nodes) kube.seed(RESOURCES.nodes, node);
-  for (const one of all.pods) kube.seed(RESOURCES.pods, one);
-  for (const one of all.services) kube.seed(RESOURCES.services, one);
-  for (const one of all.slices) kube.seed(RESOURCES.endpointSlices, one);
-  for (const one of all.endpoints) kube.seed(RESOURCES.endpoints, { ...one, metadata: at(one.spec.cluster_id) });
-  for (const one of all.gateways) kube.seed(RESOURCES.gateways, { ...one, metadata: at(one.metadata.name ?? '') });
-  for (const [app, nodes] of [
-    ['submariner-routeagent', [1, 2, 3]],
-    ['submariner-gateway', [1]],
-  ] as const) {
-    for (const k of nodes) {
-      kube.seed(RESOURCES.pods, {
-        metadata: { ...at(`${app}-${k}`), labels: { app } },
-        spec: { nodeName: `${own.id}-${k}`, hostNetwork: true, containers: [] },
-        status: { phase: 'Running' },
-      } as KubeObject);
-    }
-  }
-  kube.onExec = answers(own, other, silent);
-  return kube;
-}
-
-function world(silent?: (address: string) => boolean): {
-  readonly harness: Harness;
-  readonly east: FakeKube;
-  readonly west: FakeKube;
-} {
-  const [east, west] = [cluster(EAST, WEST, silent), cluster(WEST, EAST, silent)];
-  return { harness: new Harness({ east, west }), east, west };
+/** A fleet in which addresses for which `silent` holds answer no echo. */
+function world(silent: (address: string) => boolean = () => false): Fleet {
+  const lost = { icmp: { sent: 3, received: 0, rttMs: null, failure: 'silence' } };
+  return fleet({ report: (_pod, { address }) => (silent(address) ? lost : {}) });
 }
 
 async function json(harness: Harness, ...args: readonly string[]): Promise<Explanation> {

@@ -65,7 +65,7 @@ export const KUBE_PROXY_CHECKS: readonly Check[] = [
   {
     category: 'kube-proxy',
     name: 'mode',
-    title: 'kube-proxy runs in a mode that this release was tried with',
+    title: 'The mode of kube-proxy is one that this release was tried with',
     hint: 'IPVS was not tried: subctl diagnose connections and subctl explain FROM service/NAME prove whether it works.',
     joinedOnly: true,
     run: mode,
