@@ -3,7 +3,6 @@ import { PROBER_PORT } from '../../host/prober/protocol.ts';
 import { ExpectedError, UsageError } from '../../runtime/errors.ts';
 import type { CommandRun } from '../context.ts';
 import { readOnePeer, readPeers, type Peer } from '../peers/peer.ts';
-import { requireRights } from '../rights.ts';
 import { testPodRights } from '../testpods/rights.ts';
 import { refuseWhenInterrupted, withTestPods, type TestPod, type TestPodRequest } from '../testpods/run.ts';
 import { measure, type Mouth } from '../testpods/send.ts';
@@ -116,11 +115,12 @@ async function planRuns(
   run: CommandRun,
   options: BenchmarkOptions,
 ): Promise<{ readonly peers: readonly Peer[]; readonly ways: readonly Way[] }> {
+  const rights = testPodRights(options.namespace);
   if (isIntraCluster(options)) {
-    const peer = await readOnePeer(run);
+    const peer = await readOnePeer(run, rights);
     return { peers: [peer], ways: waysWithin(peer) };
   }
-  const peers = await readPeers(run, options);
+  const peers = await readPeers(run, options, rights);
   const [a, b] = peers;
   if (a === undefined || b === undefined) throw new UsageError('two clusters are needed');
   return { peers, ways: waysBetween(a, b) };
@@ -131,10 +131,6 @@ export async function benchmark(run: CommandRun, kind: BenchmarkKind, options: B
   const signal = run.context.interrupted();
   const deadline = startDeadline(run.context.clock, run.flags.timeoutMs ?? START_MS);
   const { peers, ways } = await planRuns(run, options);
-  const rights = testPodRights(options.namespace);
-  await run.reporter.step('Checking permissions', async () =>
-    requireRights(peers.map(({ name, client }) => ({ where: name, client, rights }))),
-  );
   const wanted = requests(peers, ways, options.namespace);
   const result = await withTestPods(run, wanted, { deadline, signal }, async ({ ready, problems }) => {
     for (const { clusterId, node, reason } of problems) run.reporter.warn(`${clusterId}, node ${node}: ${reason}`);

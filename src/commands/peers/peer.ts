@@ -11,6 +11,7 @@ import { RESOURCES } from '../../kube/resources.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
 import type { ClusterAccess } from '../access.ts';
 import type { CommandRun } from '../context.ts';
+import { requireRights, type Right } from '../rights.ts';
 import { peerContexts, refuseSame } from './contexts.ts';
 import type { PeerFlags } from './flags.ts';
 
@@ -124,12 +125,40 @@ function refuseEmpty(peers: readonly Peer[]): void {
   });
 }
 
+/** What reading a cluster needs. */
+function readingRights(): readonly Right[] {
+  const namespace = OPERATOR_NAMESPACE;
+  const { submariners, gateways, clusters, daemonSets, pods, nodes, namespaces } = RESOURCES;
+  return [
+    { verbs: ['get'], type: submariners, namespace },
+    { verbs: ['list'], type: gateways, namespace },
+    { verbs: ['list'], type: clusters, namespace },
+    { verbs: ['get'], type: daemonSets, namespace },
+    { verbs: ['list'], type: pods, namespace },
+    { verbs: ['list'], type: nodes },
+    { verbs: ['get'], type: namespaces },
+  ];
+}
+
+/** Reading, and what else is going to be done: all that is missing is said at once. */
+async function checkRights(
+  run: CommandRun,
+  contexts: readonly ClusterAccess[],
+  rights: readonly Right[],
+): Promise<void> {
+  const all = [...readingRights(), ...rights];
+  await run.reporter.step('Checking permissions', async () =>
+    requireRights(contexts.map(({ name, client }) => ({ where: name, client, rights: all }))),
+  );
+}
+
 /**
- * Reads the clusters that the flags name. Rejects with ExpectedError when two of them are the same, one has not joined, or
- * they are not in one set; changes nothing.
+ * Reads the clusters that the flags name. Rejects with ExpectedError when `rights` are lacking, two of the clusters are the
+ * same, one has not joined, or they are not in one set; changes nothing.
  */
-export async function readPeers(run: CommandRun, flags: PeerFlags): Promise<readonly Peer[]> {
+export async function readPeers(run: CommandRun, flags: PeerFlags, rights: readonly Right[]): Promise<readonly Peer[]> {
   const contexts = await peerContexts(run, flags);
+  await checkRights(run, contexts, rights);
   return run.reporter.step(`Reading clusters ${contexts.map(({ cluster }) => cluster).join(' and ')}`, async () => {
     const peers = await Promise.all(contexts.map(readPeer));
     refuseSame(peers);
@@ -140,8 +169,9 @@ export async function readPeers(run: CommandRun, flags: PeerFlags): Promise<read
 }
 
 /** Reads the one cluster of --context; the same refusals. */
-export async function readOnePeer(run: CommandRun): Promise<Peer> {
+export async function readOnePeer(run: CommandRun, rights: readonly Right[]): Promise<Peer> {
   const access = await (await run.access()).current();
+  await checkRights(run, [access], rights);
   return run.reporter.step(`Reading cluster ${access.cluster}`, async () => {
     const peer = await readPeer(access);
     refuseEmpty([peer]);

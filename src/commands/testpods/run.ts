@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { KubeClient } from '../../kube/client.ts';
-import { isForbidden } from '../../kube/errors.ts';
+import { isForbidden, isNotFound } from '../../kube/errors.ts';
 import type { Pod, Service } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { ExpectedError, messageOf } from '../../runtime/errors.ts';
@@ -91,13 +91,24 @@ async function createPods(place: Place, signal: AbortSignal, made: Place[]): Pro
   refuseWhenInterrupted(signal);
   if (plan.ownNamespace) await createNamespace(place, made);
   else made.push(place);
-  for (const service of testServices(plan)) {
-    await client.create(RESOURCES.services, service, { namespace: plan.namespace, fieldManager: 'subctl' });
+  try {
+    for (const service of testServices(plan)) {
+      await client.create(RESOURCES.services, service, { namespace: plan.namespace, fieldManager: 'subctl' });
+    }
+    for (const pod of testPods(plan)) {
+      refuseWhenInterrupted(signal);
+      await createPod(client, pod, plan.namespace);
+    }
+  } catch (error) {
+    throw isNotFound(error) && !plan.ownNamespace ? noNamespace(place, error) : error;
   }
-  for (const pod of testPods(plan)) {
-    refuseWhenInterrupted(signal);
-    await createPod(client, pod, plan.namespace);
-  }
+}
+
+function noNamespace({ clusterId, context, plan: { namespace } }: Place, cause: unknown): ExpectedError {
+  return new ExpectedError(`cluster ${clusterId} has no namespace ${namespace}`, {
+    hint: `Make it: kubectl --context ${context} create namespace ${namespace}; or leave --namespace out.`,
+    cause,
+  });
 }
 
 async function createNamespace(place: Place, made: Place[]): Promise<void> {

@@ -42,7 +42,7 @@ export interface CasePlaces {
   readonly destinations: readonly Destination[];
 }
 
-/** Datagrams of one size: the first ones may be lost while the path is being learnt. */
+/** Datagrams and pings of one size: the first ones may be lost while the path is being learnt. */
 const BURST = 5;
 const SMALL_BYTES = 128;
 const LARGE_TCP_BYTES = 1024 * 1024;
@@ -66,7 +66,7 @@ export const CHOICES: Readonly<Record<string, (one: Case) => boolean>> = {
 function sizeTargets(id: string, address: string): readonly ProbeTarget[] {
   const bursts = UDP_SIZES.map((bytes) => ({ bytes, count: BURST }));
   return [
-    ...ICMP_SIZES.map((bytes) => ({ id: `${id}/icmp-${bytes}`, address, icmp: { count: 2, bytes } })),
+    ...ICMP_SIZES.map((bytes) => ({ id: `${id}/icmp-${bytes}`, address, icmp: { count: BURST, bytes } })),
     { id: `${id}/udp`, address, udp: { port: PROBER_PORT, bursts, ask: true } },
     {
       id: `${id}/tcp`,
@@ -81,7 +81,7 @@ function targetsOf(aspect: Aspect, id: string, address: string, packetBytes: num
   const kinds: Readonly<Record<Aspect, () => readonly ProbeTarget[]>> = {
     tcp: () => [{ id, address, tcp: { port, upBytes: packetBytes, downBytes: packetBytes } }],
     udp: () => [{ id, address, udp: { port, bursts: [{ bytes: SMALL_BYTES, count: BURST }], ask: true } }],
-    icmp: () => [{ id, address, icmp: { count: 2 } }],
+    icmp: () => [{ id, address, icmp: { count: BURST } }],
     'packet-sizes': () => sizeTargets(id, address),
   };
   return kinds[aspect]();

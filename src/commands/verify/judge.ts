@@ -29,8 +29,14 @@ interface Verdict {
 
 const GOOD: Verdict = { trouble: '', remark: '', skipped: false, rttMs: null, seen: '' };
 
-/** Of five datagrams three have to come back: a lossy line is no broken one, and the first of a size may be too large. */
+/** Of five datagrams three have to come back: a lossy line is no broken one. */
 const SHARE = 0.6;
+/** Larger ones travel in pieces, each of which may be lost: one that comes back proves that they fit. */
+const WHOLE_BYTES = 1500;
+
+function isBad({ bytes, sent, back }: UdpReport['bursts'][number]): boolean {
+  return bytes > WHOLE_BYTES ? back === 0 : back < sent * SHARE;
+}
 
 function judgeIcmp({ sent, received, rttMs, failure }: IcmpReport): Verdict {
   if (received === 0 && /not permitted|lacking privilege/i.test(failure)) {
@@ -44,11 +50,13 @@ function judgeTcp({ ok, clientIP, failure }: TcpReport): Verdict {
 }
 
 function judgeUdp({ bursts, clientIP, failure }: UdpReport): Verdict {
-  const lines = bursts.map(({ bytes, sent, there, back }) => ({
-    bad: back < sent * SHARE,
-    lossy: back < sent,
-    text: `${back} of ${sent} datagrams of ${bytes} bytes came back${there === null ? '' : ` (${there} arrived)`}`,
-  }));
+  const lines = bursts
+    .map((burst) => ({ ...burst, bad: isBad(burst) }))
+    .map(({ bad, bytes, sent, there, back }) => ({
+      bad,
+      lossy: back < sent,
+      text: `${back} of ${sent} datagrams of ${bytes} bytes came back${there === null ? '' : ` (${there} arrived)`}`,
+    }));
   const bad = lines.filter((line) => line.bad);
   const why = failure === '' ? '' : `: ${failure}`;
   return {

@@ -138,14 +138,13 @@ export async function verify(run: CommandRun, options: VerifyOptions): Promise<v
   const deadline = startDeadline(run.context.clock, run.flags.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   const signal = run.context.interrupted();
   const one: Verify = { run, options, selection, deadline, signal };
-  const peers = await readPeers(run, options);
+  const peers = await readPeers(run, options, testPodRights(options.namespace));
   for (const remark of selection.remarks) run.reporter.warn(`skipped: ${remark}`);
   const disruptive = await agreesToFailover(one);
   if (!selection.traffic && !disruptive) throw new ExpectedError('there is nothing left to be tested');
-  const rights = [...testPodRights(options.namespace), ...(disruptive ? failoverRights() : [])];
-  await run.reporter.step('Checking permissions', async () =>
-    requireRights(peers.map(({ name, client }) => ({ where: name, client, rights }))),
-  );
+  if (disruptive) {
+    await requireRights(peers.map(({ name, client }) => ({ where: name, client, rights: failoverRights() })));
+  }
   const requests = peers.map((peer) => podRequest(peer, options.namespace));
   const verification = await withTestPods(run, requests, { deadline, signal }, async (pods) =>
     performWith(one, peers, pods, disruptive),

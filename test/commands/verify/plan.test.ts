@@ -117,6 +117,17 @@ describe('judging', () => {
     expect(judged).toMatchObject({ status, message: expect.stringContaining(message) });
   });
 
+  test('of datagrams in fragments one that comes back is enough', () => {
+    const bursts =
+      (back: number): Change =>
+      (report) => ({
+        ...report,
+        udp: { ...report.udp!, bursts: [{ bytes: 3000, sent: 5, there: 5, back }] },
+      });
+    expect(judge(byAspect('udp'), bursts(1))).toMatchObject({ status: 'passed' });
+    expect(judge(byAspect('udp'), bursts(0))).toMatchObject({ status: 'failed' });
+  });
+
   test('the source address of a pod is its own; of a node one in the pod network', () => {
     const seeing =
       (clientIP: string): Change =>

@@ -66,6 +66,12 @@ describe.each(WAYS.map((words) => ({ words })))('$words refuses, before it makes
     ['clusters of different sets', { knows: ['east'] }, {}, 'cluster east does not know cluster west'],
     ['a cluster without route agents', {}, { daemons: false }, 'has no DaemonSet submariner-routeagent'],
     ['credentials without rights', {}, { lacking: ['create pods/exec'] }, 'west: create pods/exec'],
+    [
+      'credentials that may not even look',
+      {},
+      { lacking: ['list nodes', 'create services'] },
+      'list nodes (cluster-wide)',
+    ],
     ['credentials that may make no namespace', { lacking: ['create namespaces'] }, {}, 'east: create namespaces'],
   ])('%s', async (_, east, west, message) => {
     const { exitCode, stderr, stdout, writes } = await attempt(east, west, [...words, ...BOTH]);
