@@ -12,7 +12,7 @@ export interface LeaseView {
   readonly expired: boolean;
   /** Node (or cable name) an operator, or a gateway that stops, wants it to go to. */
   readonly moveTo?: string;
-  /** Why it is to go there, for operators; default: an operator moved it. */
+  /** Why it is to go there, for operators. */
   readonly moveCause?: string;
 }
 
