@@ -2,22 +2,18 @@ import path from 'node:path';
 import { CommandError } from '../../host/command.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
 import { removeSandbox } from '../../sandbox/lifecycle/down.ts';
-import { insideCommand } from '../../sandbox/lifecycle/inside.ts';
 import { withLock } from '../../sandbox/lifecycle/lock.ts';
 import type { SandboxOptions } from '../../sandbox/lifecycle/state.ts';
 import type { SandboxTools } from '../../sandbox/lifecycle/tools.ts';
 import { startSandbox } from '../../sandbox/lifecycle/up.ts';
-import type { ClusterPlan, SandboxPlan } from '../../sandbox/plan.ts';
+import type { SandboxPlan } from '../../sandbox/plan.ts';
 import type { CommandRun } from '../context.ts';
 import { formatDuration } from '../duration.ts';
-import { renderTable, type Column } from '../output.ts';
 import { controlPlanePath, programName, requireRoot, sandboxTools } from '../sandbox/tools.ts';
-import { describeTrouble, observeCluster } from './observe.ts';
+import { describeTrouble } from './trouble.ts';
 import type { DemoFlags } from './flags.ts';
-import { judge, parseProbeOutput, planTraffic, uncoveredPlaces, type Crossing, type TrafficRow } from './traffic.ts';
 
 const CLI_TIMEOUT_MS = 180_000;
-const PROBE_TIMEOUT_MS = 5000;
 
 /** One demo under way. */
 interface Demo {
@@ -71,59 +67,6 @@ async function connect(demo: Demo, plan: SandboxPlan): Promise<void> {
   }
 }
 
-/** The requests of one source, made by one program where the source is. */
-async function runCrossings({ tools, flags }: Demo, crossings: readonly Crossing[]): Promise<readonly TrafficRow[]> {
-  const source = crossings[0]?.source;
-  if (source === undefined) return [];
-  const { product, runner, signal } = tools;
-  const program = [
-    product.node,
-    path.join(product.dist, 'sandbox.mjs'),
-    'probe',
-    '--timeout',
-    String(PROBE_TIMEOUT_MS),
-  ];
-  const at = { name: flags.name, cluster: source.cluster, target: source.target };
-  const { command } = insideCommand(tools, at, [...program, ...crossings.map(({ url }) => url)]);
-  const [file = '', ...args] = command;
-  const timeoutMs = (crossings.length + 2) * 2 * PROBE_TIMEOUT_MS;
-  const { stdout } = await runner.run(file, args, { timeoutMs, signal });
-  const answers = parseProbeOutput(stdout);
-  return crossings.map((crossing) =>
-    judge(
-      crossing,
-      answers.find((answer) => answer.url === crossing.url),
-    ),
-  );
-}
-
-const COLUMNS: readonly Column<TrafficRow>[] = [
-  { header: 'FROM', value: (row) => row.from },
-  { header: 'TO', value: (row) => row.to },
-  { header: 'RESULT', value: (row) => row.result },
-  { header: 'SOURCE SEEN', value: (row) => row.seen },
-  { header: 'EXPECTED', value: (row) => row.expected },
-  { header: 'RTT', value: (row) => row.rtt },
-];
-
-async function proveTraffic(demo: Demo, a: ClusterPlan, b: ClusterPlan): Promise<void> {
-  const { run, tools } = demo;
-  const rows = await run.reporter.step('Traffic: pods, Services and nodes, both directions', async () => {
-    const [from, to] = await Promise.all([observeCluster(tools, a), observeCluster(tools, b)]);
-    const holes = [...uncoveredPlaces(from), ...uncoveredPlaces(to)];
-    if (holes.length > 0) throw new ExpectedError(`the traffic cannot be proven: ${holes.join('; ')}`);
-    const bySource = Map.groupBy(planTraffic(from, to), ({ source }) => `${source.cluster} ${source.target}`);
-    const rows: TrafficRow[] = [];
-    for (const crossings of bySource.values()) rows.push(...(await runCrossings(demo, crossings)));
-    return rows;
-  });
-  run.print(renderTable(COLUMNS, rows, true));
-  const bad = rows.filter((row) => !row.good).length;
-  if (bad > 0 || rows.length === 0)
-    throw new ExpectedError(`${bad} of ${rows.length} requests failed or came from a wrong address`);
-  run.reporter.done(`All ${rows.length} requests arrived with the right source address`);
-}
-
 async function perform(demo: Demo): Promise<void> {
   const { run, tools, flags } = demo;
   const { plan } = await withLock(tools.files.lock, () => startSandbox(tools, optionsOf(run, flags)));
@@ -131,7 +74,7 @@ async function perform(demo: Demo): Promise<void> {
   if (a === undefined || b === undefined) throw new ExpectedError('the demo needs two clusters');
   try {
     await connect(demo, plan);
-    await proveTraffic(demo, a, b);
+    run.print(await subctl(demo, ['verify', '--context', a.name, '--tocontext', b.name]));
   } catch (error) {
     if (!tools.signal.aborted)
       run.context.terminal.stderr.write(await describeTrouble(tools, flags.name, plan.clusters));

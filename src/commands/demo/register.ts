@@ -9,7 +9,7 @@ export function registerDemo(program: Command, context: CommandContext): void {
     name: 'demo',
     summary: 'start two clusters on this machine, join them, prove the traffic, remove them',
     description:
-      'Runs what a user runs: sandbox up, deploy-broker, join twice, show connections; then requests in both directions. Exit code 0 only if every one of them is good.',
+      'Runs what a user runs: sandbox up, deploy-broker, join twice, show connections, verify. Exit code 0 only if every test passes.',
     group: GROUPS.sandbox,
     examples: [
       { what: 'With IPsec', command: 'subctl demo' },

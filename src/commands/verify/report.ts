@@ -57,6 +57,7 @@ const WAY_COLUMNS: readonly Column<Way>[] = [
   { header: 'ICMP', value: (way) => cell(way, 'icmp') },
   { header: 'SIZES', value: (way) => cell(way, 'packet-sizes') },
   { header: 'RTT', value: (way) => milliseconds(shortest(way)) },
+  { header: 'SOURCE SEEN', value: ({ results }) => results.find(({ sourceSeen }) => sourceSeen !== '')?.sourceSeen },
 ];
 
 const CASE_COLUMNS: readonly Column<CaseResult>[] = [

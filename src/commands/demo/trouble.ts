@@ -1,40 +1,10 @@
 import type { Gateway } from '../../api/types.ts';
 import { OPERATOR_NAMESPACE } from '../../api/names.ts';
-import type { Pod, Service } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
-import { ExpectedError, messageOf } from '../../runtime/errors.ts';
+import { messageOf } from '../../runtime/errors.ts';
 import type { ClusterPlan } from '../../sandbox/plan.ts';
 import { readLog } from '../../sandbox/lifecycle/logs.ts';
 import { clusterClient, type SandboxTools } from '../../sandbox/lifecycle/tools.ts';
-import { ECHO_PORT } from '../../sandbox/lifecycle/workloads.ts';
-import type { ClusterPlace, PodPlace } from './traffic.ts';
-
-function place(pod: Pod): PodPlace {
-  return { name: pod.metadata.name ?? '', address: pod.status?.podIP ?? '', node: pod.spec.nodeName ?? '' };
-}
-
-/** Where the workloads of a sandbox cluster are. */
-export async function observeCluster(tools: SandboxTools, cluster: ClusterPlan): Promise<ClusterPlace> {
-  const client = clusterClient(tools.files, cluster);
-  try {
-    const [pods, service] = await Promise.all([
-      client.list<Pod>(RESOURCES.pods, { namespace: 'default' }),
-      client.get<Service>(RESOURCES.services, 'echo', { namespace: 'default' }),
-    ]);
-    const found = pods.items.find((pod) => pod.metadata.name === 'client');
-    if (found === undefined) throw new ExpectedError(`pod client of ${cluster.name} is gone`);
-    return {
-      name: cluster.name,
-      nodes: cluster.nodes.map(({ name, gateway, podGateway }) => ({ name, gateway, podNetworkAddress: podGateway })),
-      echo: pods.items.filter((pod) => pod.metadata.labels?.['app'] === 'echo').map(place),
-      client: place(found),
-      serviceAddress: service.spec.clusterIP ?? '',
-      port: ECHO_PORT,
-    };
-  } finally {
-    client.close();
-  }
-}
 
 const LOG_LINES = 15;
 
