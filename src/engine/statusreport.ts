@@ -18,12 +18,10 @@ export async function reportStatus(
 ): Promise<void> {
   const { config, version, elector, stores, client, logger, clock } = dependencies;
   const { local, nat, health, availability } = state;
+  if (knowsNothing(dependencies, state)) return;
   const active = elector.leader;
   const seen = active ? await observe(state) : { observed: [] };
-  const failures = [
-    ...allFailures(dependencies, state, seen.failure),
-    ...(active ? brokerFailures(dependencies, state) : []),
-  ];
+  const failures = allFailures(dependencies, state, seen.failure);
   const gateway = desiredGateway({
     nodeName: config.nodeName,
     namespace: config.namespace,
@@ -59,13 +57,24 @@ function availabilityOf({ availability, local }: EngineState): Availability {
   };
 }
 
+/** A process that has just started says nothing before it has looked: what the former one said still holds. */
+function knowsNothing(dependencies: EngineDependencies, state: EngineState): boolean {
+  return state.local.current === undefined && state.localFailure === undefined && isEarly(dependencies, state);
+}
+
+function isEarly({ clock }: EngineDependencies, { startedMs }: EngineState): boolean {
+  return clock.monotonic() - startedMs < PATIENCE_MS;
+}
+
 function allFailures(
-  { stores, clock }: EngineDependencies,
-  { local, localFailure, nat, cableFailure, startedMs, availability }: EngineState,
+  dependencies: EngineDependencies,
+  state: EngineState,
   unobserved: string | undefined,
 ): readonly string[] {
+  const { stores } = dependencies;
+  const { local, localFailure, nat, cableFailure, availability } = state;
   const own = local.current?.failures ?? (localFailure === undefined ? [] : [localFailure]);
-  const early = clock.monotonic() - startedMs < PATIENCE_MS;
+  const early = isEarly(dependencies, state);
   const unseen = Object.entries<Pick<Store<KubeObject>, 'synced' | 'problem'>>({ ...stores })
     .filter(([, { synced }]) => !synced && !early)
     .map(([name, { problem }]) => `the ${name} of the cluster are not known yet: ${problem ?? 'still listing'}`);
@@ -74,6 +83,7 @@ function allFailures(
     ...own,
     ...availability.problems,
     ...[nat.failure, cableFailure, unobserved].filter((text) => text !== undefined),
+    ...(dependencies.elector.leader ? brokerFailures(dependencies, state) : []),
   ];
 }
 

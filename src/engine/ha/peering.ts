@@ -41,7 +41,6 @@ interface Entry {
   readonly peer: BeatPeer;
   readonly pace: Pace;
   session: PeerSession;
-  counter: number;
   dueMs: number;
   answeredMs: number;
   wasStable: boolean;
@@ -74,6 +73,8 @@ const NEVER = Number.NEGATIVE_INFINITY;
 export class Peering {
   readonly #session: bigint;
   readonly #entries = new Map<string, Entry>();
+  /** Beats sent to each peer; kept when it goes, as it remembers how far we were when it comes back. */
+  readonly #counters = new Map<string, number>();
   #self: SelfClaims | undefined;
   #hears: readonly string[] = [];
   #revision = 0;
@@ -101,7 +102,6 @@ export class Peering {
       const { intervalMs = FAST.intervalMs, timeoutMs = FAST.timeoutMs } = peer;
       const fresh: Omit<Entry, 'peer' | 'pace'> = {
         session: newSession(nowMs),
-        counter: 0,
         dueMs: nowMs,
         answeredMs: NEVER,
         wasStable: false,
@@ -183,20 +183,25 @@ export class Peering {
     const { session, pace } = entry;
     const everyMs = this.#intervalMs(entry, nowMs);
     if (heard === undefined) entry.dueMs = nowMs + everyMs;
-    entry.counter += 1;
     const { body, bytes } = this.#bodyOf(entry);
     entry.repeat = entry.repeat || (entry.sentBody !== undefined && entry.sentBody !== bytes);
     entry.sentBody = bytes;
     const header = {
       session: this.#session,
       heard: heard ?? heardSession(session, pace, nowMs),
-      counter: entry.counter,
+      counter: this.#count(cableName),
       everyMs,
       sentMs: nowMs,
       echoMs: session.echo?.sentMs ?? Number.NaN,
       heldMs: session.echo === undefined ? 0 : nowMs - session.echo.atMs,
     };
     return { header, body, bytes };
+  }
+
+  #count(cableName: string): number {
+    const counter = (this.#counters.get(cableName) ?? 0) + 1;
+    this.#counters.set(cableName, counter);
+    return counter;
   }
 
   /** When to call `tick` and send again. */

@@ -102,6 +102,18 @@ describe('gateways that exchange beats', () => {
     expect(a1.report('zz')).toBeUndefined();
   });
 
+  test('hear each other again after one was no peer of the other for a while', async () => {
+    const a1 = start('a1', ['b1']);
+    const b1 = start('b1', ['a1']);
+    await clock.advance(10_000);
+    a1.setPeers([]);
+    await clock.advance(1000);
+    expect(b1.report('a1')).toMatchObject({ state: 'silent' });
+    a1.setPeers([{ cableName: 'b1', clusterId: 'b', address: 'b1' }]);
+    await clock.advance(300);
+    expect([a1.report('b1')?.state, b1.report('a1')?.state]).toEqual(['alive', 'alive']);
+  });
+
   test('tell the gateways of the own cluster everything, others what concerns them', async () => {
     const a1 = start('a1', ['a2', 'b1']);
     const a2 = start('a2', ['a1']);
