@@ -117,7 +117,7 @@ describe('subctl verify', () => {
     for (const context of ['east', 'west']) sandbox.kubectl('--context', context, 'create', 'namespace', 'mine');
     const { code, stdout, stderr } = await verify('-n', 'mine', '--only', 'basic-connectivity');
     expect({ code, trouble: code === 0 ? '' : stdout + stderr }).toEqual({ code: 0, trouble: '' });
-    expect(stdout).toMatch(/^pod on east-3 \(non-gateway\) +pod on west-3 \(non-gateway\) +ok$/m);
+    expect(stdout).toMatch(/^pod on east-3 \(non-gateway\) +pod on west-3 \(non-gateway\) +ok +10\.130\.3\.\d+$/m);
     expect(sandbox.kubectl('--context', 'east', '-n', 'mine', 'get', 'pods,services', '-o', 'name')).toBe('');
     expect(sandbox.kubectl('--context', 'east', 'get', 'namespace', 'mine', '-o', 'name')).toBe('namespace/mine\n');
   }, 60_000);

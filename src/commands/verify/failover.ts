@@ -30,7 +30,7 @@ export interface FailoverLimits {
 }
 
 /** Traffic before and after, so that the figures are about the fail-over and not about the start. */
-const LEAD_MS = 2000;
+const LEAD_MS = 1500;
 const LOOK_MS = 300;
 const PROBE_MS = 1000;
 /** How long a gateway may take to come back. */
