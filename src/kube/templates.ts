@@ -33,7 +33,7 @@ function told<T>(path: string, read: () => T): T {
 
 /** What the manifests of a folder are, with every variable left empty: enough to find them again in a cluster. */
 export function objectsOfTemplates(dir: string): readonly KubeObject[] {
-  return textsOf(dir).flatMap(({ path, text }) => told(path, () => fill(text, () => '')));
+  return textsOf(dir).flatMap(({ path, text }) => told(path, () => fill(text, () => '').map(asObject)));
 }
 
 /** The manifests of one YAML text; see renderTemplates. */
@@ -43,14 +43,14 @@ export function renderTemplate(text: string, values: TemplateValues): readonly K
     if (!Object.hasOwn(values, name)) unknown.add(name);
     return values[name];
   };
-  const objects = fill(text, look);
+  const documents = fill(text, look);
   if (unknown.size > 0) throw new Error(`unknown variables: ${[...unknown].sort().join(', ')}`);
-  return objects;
+  return documents.map(asObject);
 }
 
-function fill(text: string, look: (name: string) => unknown): readonly KubeObject[] {
+function fill(text: string, look: (name: string) => unknown): readonly unknown[] {
   const documents = parseYamlDocuments(protect(text), (scalar, quoted) => fillText(scalar, quoted, look));
-  return documents.map(withoutUndefined).map(asObject);
+  return documents.map(withoutUndefined);
 }
 
 /**
