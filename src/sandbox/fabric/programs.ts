@@ -15,11 +15,12 @@ export interface Pause {
 
 /**
  * The name of a program by its command line: `engine` for `node --no-opt …/engine.mjs`, `echo` for `node …/sandbox.mjs
- * echo`, `charon` for `/usr/lib/ipsec/charon`.
+ * echo`, `charon` for `/usr/lib/ipsec/charon` and for `charon-systemd`, as Debian's other one is called.
  */
 export function programName(words: readonly string[]): string {
   const script = words.findIndex((word) => word.endsWith('.mjs'));
   const name = path.basename(words[Math.max(0, script)] ?? '', '.mjs');
+  if (name === 'charon-systemd') return 'charon';
   return name === 'sandbox' ? (words[script + 1] ?? name) : name;
 }
 

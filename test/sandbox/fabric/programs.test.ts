@@ -7,6 +7,7 @@ test.each([
   ['/usr/bin/node /x/dist/sandbox.mjs echo', 'echo'],
   ['/usr/bin/node /x/dist/sandbox.mjs node --config /x/node.json', 'node'],
   ['/usr/lib/ipsec/charon --use-syslog', 'charon'],
+  ['/usr/sbin/charon-systemd', 'charon'],
   ['wireguard-go -f submariner', 'wireguard-go'],
   ['', ''],
 ])('%s is %s', (line, name) => {
