@@ -166,7 +166,7 @@ const FAULTS: readonly (readonly [string, () => Fleet, string, string, string, s
     'east',
     'connections nodes',
     'node east-2 (east)',
-    'nothing gets from it to west: no answer within 1.5 s',
+    'to west nothing gets through: no answer within 1.5 s',
   ],
   [
     'pods are seen with the address of their node',

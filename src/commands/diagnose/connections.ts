@@ -51,6 +51,7 @@ function packets(
   kind: 'node' | 'pod',
   applies: (crossing: Crossing) => boolean,
   judge: Judge,
+  wholly?: string,
 ): (context: CheckContext) => Promise<Outcome> {
   return async ({ cluster, traffic }) => {
     const { crossings, untried } = await traffic();
@@ -60,7 +61,7 @@ function packets(
       const why = untried.find((one) => one.cluster === cluster.clusterId);
       return skipped(why === undefined ? 'no other cluster to send to' : `${why.object}: ${why.reason}`);
     }
-    return failedIf(judgeCrossings(tried, judge), `${tried.length} ways`);
+    return failedIf(judgeCrossings(tried, judge, wholly), `${tried.length} ways`);
   };
 }
 
@@ -156,7 +157,12 @@ export const CONNECTION_CHECKS: readonly Check[] = [
       `Something translates the source addresses of pods before our rule does. ${EXPLAIN}; ` +
       'kubectl -n submariner-operator rollout restart daemonset/submariner-routeagent writes our rules anew.',
     joinedOnly: true,
-    run: packets('pod', ({ report }) => (report?.tcp?.clientIP ?? report?.udp?.clientIP ?? '') !== '', sources),
+    run: packets(
+      'pod',
+      ({ report }) => (report?.tcp?.clientIP ?? report?.udp?.clientIP ?? '') !== '',
+      sources,
+      'every time',
+    ),
   },
   {
     category: 'connections',

@@ -44,19 +44,19 @@ describe('what bad ways have in common is said once', () => {
     [
       'all from one node',
       (from: string) => from === 'east-2',
-      [['node east-2 (east)', `nothing gets from it to west: ${REASON}`]],
+      [['node east-2 (east)', `to west nothing gets through: ${REASON}`]],
     ],
     [
       'all to one node',
       (_: string, to: string) => to === 'west-3',
-      [['node west-3 (west)', `nothing from east gets to it: ${REASON}`]],
+      [['node west-3 (west)', `from east nothing gets through: ${REASON}`]],
     ],
     [
       'all from one node and all to another',
       (from: string, to: string) => from === 'east-1' || to === 'west-3',
       [
-        ['node east-1 (east)', `nothing gets from it to west: ${REASON}`],
-        ['node west-3 (west)', `nothing from east gets to it: ${REASON}`],
+        ['node east-1 (east)', `to west nothing gets through: ${REASON}`],
+        ['node west-3 (west)', `from east nothing gets through: ${REASON}`],
       ],
     ],
     [

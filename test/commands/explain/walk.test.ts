@@ -222,6 +222,19 @@ const FAULTS: readonly (readonly [string, (world: World) => World, string, strin
     'the gateway engine of node west-1 does not answer',
   ],
   [
+    'charon does not answer on the other gateway',
+    ({ a, b }) => ({
+      a: silent(a, podIp(WEST, 1, 1)),
+      b: withEngine(b, (state) => ({
+        ...state,
+        problems: ['charon did not answer list-conns within 5000 ms'],
+        observed: { ...state.observed, cables: [], ike: [] },
+      })),
+    }),
+    'there west-1 gateway broken',
+    'the gateway engine of node west-1 reports: charon did not answer list-conns',
+  ],
+  [
     'the other cluster is not known',
     ({ a, b }) => ({
       a: withEngine(
@@ -257,8 +270,28 @@ const FAULTS: readonly (readonly [string, (world: World) => World, string, strin
       })),
       b,
     }),
-    'there east-1 cable silent',
+    'there east-1 cable broken',
     'authentication failed: the pre-shared keys of the clusters differ',
+  ],
+  [
+    'the keys differ, which only the other gateway has noticed so far',
+    ({ a, b }) => ({
+      a: silent(a, podIp(WEST, 1, 1)),
+      b: withEngine(b, (state) => ({
+        ...state,
+        observed: {
+          ...state.observed,
+          ike: [],
+          cables: state.observed.cables.map((cable) => ({
+            ...cable,
+            status: 'connecting' as const,
+            message: 'authentication failed: the pre-shared keys of the clusters differ',
+          })),
+        },
+      })),
+    }),
+    'there west-1 cable broken',
+    'authentication failed',
   ],
   [
     'the tunnel stands, but its packets are lost',

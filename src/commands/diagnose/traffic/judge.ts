@@ -39,11 +39,11 @@ function listed(judged: readonly Judged[]): readonly Finding[] {
 }
 
 /** What is wrong on the way from one cluster to another, said once for what the bad crossings have in common. */
-function findingsOf(from: string, to: string, judged: readonly Judged[]): readonly Finding[] {
+function findingsOf(from: string, to: string, judged: readonly Judged[], wholly: string): readonly Finding[] {
   const bad = judged.filter(({ reason }) => reason !== undefined);
   if (bad.length === 0) return [];
   if (bad.length === judged.length) {
-    return [{ object: `${from} -> ${to}`, reason: `nothing gets through: ${reasonOf(bad)}` }];
+    return [{ object: `${from} -> ${to}`, reason: `${wholly}: ${reasonOf(bad)}` }];
   }
   const sources = whollyBad(judged, (crossing) => crossing.from.node);
   const sourceNodes = new Set(sources.map((group) => group[0]?.crossing.from.node));
@@ -53,23 +53,27 @@ function findingsOf(from: string, to: string, judged: readonly Judged[]): readon
   return [
     ...sources.map((group) => ({
       object: `node ${group[0]?.crossing.from.node ?? ''} (${from})`,
-      reason: `nothing gets from it to ${to}: ${reasonOf(group)}`,
+      reason: `to ${to} ${wholly}: ${reasonOf(group)}`,
     })),
     ...targets.map((group) => ({
       object: `node ${group[0]?.crossing.to.node ?? ''} (${to})`,
-      reason: `nothing from ${from} gets to it: ${reasonOf(group)}`,
+      reason: `from ${from} ${wholly}: ${reasonOf(group)}`,
     })),
     ...listed(others.filter(({ crossing }) => !targetNodes.has(crossing.to.node))),
   ];
 }
 
-/** Findings about crossings that leave a cluster; `judge` says why one is bad. */
-export function judgeCrossings(crossings: readonly Crossing[], judge: Judge): readonly Finding[] {
+/** Findings about crossings that leave a cluster; `judge` says why one is bad, `wholly` what it means when all are. */
+export function judgeCrossings(
+  crossings: readonly Crossing[],
+  judge: Judge,
+  wholly = 'nothing gets through',
+): readonly Finding[] {
   const judged = crossings.map((crossing) => ({ crossing, reason: judge(crossing) }));
   const pairs = Map.groupBy(judged, ({ crossing: { from, to } }) => `${from.cluster} ${to.cluster}`);
   return [...pairs.values()].flatMap((group) => {
     const { from, to } = group[0]?.crossing ?? {};
-    return findingsOf(from?.cluster ?? '', to?.cluster ?? '', group);
+    return findingsOf(from?.cluster ?? '', to?.cluster ?? '', group, wholly);
   });
 }
 

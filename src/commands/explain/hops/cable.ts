@@ -95,11 +95,32 @@ function noCable(leg: Leg, gateway: string): Finding {
 }
 
 function presentCable(leg: Leg, gateway: string, view: CableView): Finding {
-  const { a, b } = leg;
-  const { cable, seen, state } = view;
+  const { a } = leg;
+  const { cable, state } = view;
   const remote = state.inputs.remotes.find(({ spec }) => spec.cable_name === cable.name);
   const echo = echoOf(a, gateway, remote?.spec.healthCheckIP ?? '');
   const detail = `${describeCable(leg, view)}${describeEcho(echo)}`;
+  return setupProblem(leg, view, detail) ?? echoFinding(leg, view, { detail, remote, echo });
+}
+
+/** What drivers say when they know what is wrong, and what mends it. */
+const KNOWN: readonly (readonly [RegExp, string])[] = [
+  [
+    /authentication failed|pre-shared key/,
+    'subctl diagnose broker compares the keys; subctl join broker-info.subm, with the same file on both, gives them one',
+  ],
+  [
+    /agree on the CIDRs|overlap/,
+    'subctl show clusters shows what each announces; subctl join broker-info.subm announces it anew',
+  ],
+  [/is taken by/, 'Stop that program, or subctl join broker-info.subm --nattport PORT'],
+  [/is not installed|not found/, 'The image of the gateway lacks it (docs/requirements.md)'],
+];
+
+/** What is wrong with the tunnel at this end; undefined when it stands. */
+function setupProblem(leg: Leg, view: CableView, detail: string): Finding | undefined {
+  const { a, b } = leg;
+  const { seen } = view;
   const stale = staleProblem(leg, view);
   if (stale !== undefined) {
     const mend = `subctl diagnose broker tells which Endpoint is stale; ${kubectl(a)} get endpoints.submariner.io shows them`;
@@ -108,10 +129,12 @@ function presentCable(leg: Leg, gateway: string, view: CableView): Finding {
   if (seen?.status !== 'connected') {
     const message =
       seen === undefined ? 'not there: the driver knows nothing of it' : `${seen.status}: ${seen.message}`;
-    return bad('silent', detail, `the cable to ${b.clusterId} is ${message}`, FIREWALL);
+    const known = KNOWN.find(([pattern]) => pattern.test(message))?.[1];
+    const cause = `the cable to ${b.clusterId} is ${message}`;
+    return bad(known === undefined ? 'silent' : 'broken', detail, cause, known ?? FIREWALL);
   }
   const selector = selectorProblem(leg, view);
-  if (selector === undefined) return echoFinding(leg, view, { detail, remote, echo });
+  if (selector === undefined) return undefined;
   return bad('broken', detail, selector, `subctl show clusters shows which CIDRs ${b.clusterId} announces`);
 }
 
@@ -143,5 +166,7 @@ export function remoteEndFinding({ way, from, to, a, b }: Leg): Finding {
   const back: Leg = { way, from: to, to: from, a: b, b: a };
   const gateway = gatewayNode(b) ?? '';
   const view = cableOf(back, gateway);
-  return view === undefined ? noCable(back, gateway) : good(describeCable(back, view));
+  if (view === undefined) return noCable(back, gateway);
+  const detail = describeCable(back, view);
+  return setupProblem(back, view, detail) ?? good(detail);
 }

@@ -1,3 +1,4 @@
+import type { EngineDaemonState } from '../../../api/daemonstate.ts';
 import { lookupRoute } from '../../../net/lookup.ts';
 import { ENGINE_OWNERSHIP, OVERLAY } from '../../../net/ownership.ts';
 import { gatewayNode, kubectl, networkOf, restartAgents, type Leg } from '../leg.ts';
@@ -30,8 +31,18 @@ export function engineFinding(evidence: ClusterEvidence, node: string): Finding 
       `subctl diagnose gateway tells who is active; ${logs(evidence)}`,
     );
   }
-  if (problems.length > 0) return bad('warning', 'active', problems.join('; '), logs(evidence));
+  if (problems.length > 0) {
+    const status = lacksCables(answer.state) ? 'broken' : 'warning';
+    const cause = `the gateway engine of node ${node} reports: ${problems.join('; ')}`;
+    return bad(status, 'active', cause, logs(evidence));
+  }
   return good(`active, ${inputs.implementation ?? inputs.cableDriver}`);
+}
+
+/** Whether the driver has nothing of a cable that it ought to have: what the engine reports is then the reason. */
+function lacksCables({ desired, observed }: EngineDaemonState): boolean {
+  const seen = new Set(observed.cables.map(({ name }) => name));
+  return desired.cables.some(({ name }) => !seen.has(name));
 }
 
 /** No cluster can be left without a gateway. */
