@@ -142,7 +142,7 @@ async function changeKey(psk: string): Promise<void> {
   const before = pods();
   kubectl('west', '-n', NAMESPACE, 'delete', '--wait=false', before.trim());
   await eventually(pods, (now) => now !== before && now !== '');
-  await sandbox.sandbox('fault', 'west', 'west-1', '--kill-process', 'charon-systemd');
+  await sandbox.sandbox('fault', 'west', 'west-1', '--kill-process', 'charon');
 }
 
 const ruleHandle = (): string =>
@@ -269,7 +269,7 @@ const FAULTS: readonly Fault[] = [
   },
   {
     name: 'dead charon',
-    inject: () => sandbox.sandbox('fault', 'west', 'west-1', '--pause-process', 'charon-systemd'),
+    inject: () => sandbox.sandbox('fault', 'west', 'west-1', '--pause-process', 'charon'),
     ask: async () =>
       eventually(
         () => explain('east:pod/client', 'west:service/echo'),
