@@ -1,7 +1,8 @@
 import type { ClusterPlan, NodePlan, SandboxPlan } from '../../src/sandbox/plan.ts';
+import { DATAGRAM_BYTES } from '../../src/sandbox/traffic/udp-stream.ts';
 import { inside, run } from './command.ts';
 
-/** Packets of tunnels that one gateway sent another over the WAN. */
+/** Packets of the traffic that one gateway sent another over the WAN, in whatever tunnel; probes and beats are smaller. */
 export interface WireFlow {
   readonly from: string;
   readonly to: string;
@@ -10,10 +11,11 @@ export interface WireFlow {
 
 const TABLE = 'fault-watch';
 
-/** Counts what carries cables, by sender and receiver, as it enters the WAN: before any fault may drop it. */
+/** Counts packets of the traffic in tunnels, by sender and receiver, as they enter the WAN: before any fault may drop them. */
 export async function watchWire(plan: SandboxPlan): Promise<void> {
   const lans = plan.clusters.map(({ lanCidr }) => `ip saddr ${lanCidr} ip daddr != ${lanCidr}`);
-  const rules = lans.map((lan) => `${lan} ip protocol { udp, esp } update @flows { ip saddr . ip daddr counter }`);
+  const traffic = `ip protocol { udp, esp } ip length > ${DATAGRAM_BYTES}`;
+  const rules = lans.map((lan) => `${lan} ${traffic} update @flows { ip saddr . ip daddr counter }`);
   const set = 'set flows { type ipv4_addr . ipv4_addr; size 4096; flags dynamic; counter; }';
   const chain = `chain entering { type filter hook prerouting priority -10\n${rules.join('\n')}\n}`;
   const script = `table bridge ${TABLE}\ndelete table bridge ${TABLE}\ntable bridge ${TABLE} {\n${set}\n${chain}\n}\n`;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { createDriver } from '../../src/engine/drivers/index.ts';
-import { CableTestbed, forever, until } from './cable-testbed.ts';
+import { CableTestbed, forever, run, until, type TestGateway } from './cable-testbed.ts';
 
 let bed: CableTestbed;
 
@@ -34,6 +34,26 @@ test('three gateways carry pods and Services both ways, with the pod address of 
     ['submariner-cable-c3-198-18-0-3', 'connected'],
   ]);
   expect(bed.ip(a!, '-o', 'link', 'show', 'vxlan-tunnel')).toContain('mtu 1450');
+});
+
+/** Packets that came to a gateway from the WAN since it was made. */
+function received(gateway: TestGateway): number {
+  const [link] = JSON.parse(bed.ip(gateway, '-s', '-j', 'link', 'show', 'wan')) as [
+    { readonly stats64: { readonly rx: { readonly packets: number } } },
+  ];
+  return link.stats64.rx.packets;
+}
+
+test('what is for one gateway is sent to no other', async () => {
+  await connect();
+  await until('all pods reach each other', () => bed.allReach());
+  const [a, b, c] = bed.gateways;
+  const before = { b: received(b!), c: received(c!) };
+  const ping = ['ping', '-n', '-q', '-c', '50', '-i', '0.01', b!.podAddress];
+  expect(run('ip', 'netns', 'exec', a!.podNamespace, ...ping)).toContain('50 received');
+  expect(received(b!) - before.b).toBeGreaterThanOrEqual(50);
+  // ARP and the like, now and then.
+  expect(received(c!) - before.c).toBeLessThan(10);
 });
 
 test('a new process changes nothing, removes the cable that went, and cleans up to the last object', async () => {

@@ -1,5 +1,5 @@
 import { VXLAN_CABLE } from '../../net/ownership.ts';
-import { EMPTY_STATE, type NetworkState } from '../../net/state.ts';
+import { EMPTY_STATE, type NeighbourState, type NetworkState } from '../../net/state.ts';
 import { vtepMac } from '../../net/vtep.ts';
 import { desiredCableRouting } from './cable-routes.ts';
 import type { Cable, DesiredCables } from './driver.ts';
@@ -40,7 +40,20 @@ export function vtepProblems(cables: readonly Cable[], localPrivateIp: string): 
 }
 
 /**
- * The VXLAN cable of this gateway: link, VTEP address, one flood entry a remote gateway, table 100. Without cables
+ * Where frames for a remote gateway go. Its own entry keeps them from all others: what only matches the flood entries is
+ * copied to every one of them. Those are for ARP, and for gateways run by upstream, whose links have a random MAC.
+ */
+function neighboursOf({ remotePrivateIp, usingIp }: Cable): readonly NeighbourState[] {
+  const { link } = VXLAN_CABLE;
+  const vtep = linkAddress(remotePrivateIp);
+  return [
+    { link, mac: '00:00:00:00:00:00', remote: usingIp },
+    ...(vtep === undefined ? [] : [{ link, mac: vtepMac(vtep), remote: usingIp }]),
+  ];
+}
+
+/**
+ * The VXLAN cable of this gateway: link, VTEP address, where frames for each remote gateway go, table 100. Without cables
  * there is nothing. Cables with problems are left out.
  */
 export function desiredVxlan(
@@ -65,7 +78,7 @@ export function desiredVxlan(
       },
     ],
     addresses: [{ link, address: `${vtep}/8` }],
-    neighbours: cables.map((cable) => ({ link, mac: '00:00:00:00:00:00', remote: cable.usingIp })),
+    neighbours: cables.flatMap((cable) => neighboursOf(cable)),
     ...desiredCableRouting({ ...desired, cables }, (cable) => {
       const via = linkAddress(cable.remotePrivateIp);
       return via === undefined ? undefined : { link, via, metric: VTEP_METRIC };

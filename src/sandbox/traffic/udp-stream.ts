@@ -8,7 +8,8 @@ export interface EchoAddress {
   readonly port: number;
 }
 
-const DATAGRAM_BYTES = 64;
+/** Payload of one datagram: larger than anything that gateways send each other by themselves, so that counters on the way can tell it apart. */
+export const DATAGRAM_BYTES = 800;
 /** So that what comes back while the sender stands still is not thrown away. */
 const BUFFER_BYTES = 4 * 1024 * 1024;
 

@@ -198,6 +198,7 @@ describe('plans', () => {
       '~ sysctl net.ipv4.conf.vxlan-tunnel.forwarding=1',
       '~ sysctl net.ipv4.neigh.vxlan-tunnel.retrans_time_ms=200',
       '+ fdb 00:00:00:00:00:00 dst 198.18.0.2 dev vxlan-tunnel',
+      '+ fdb 02:53:f1:12:00:02 dst 198.18.0.2 dev vxlan-tunnel',
       '+ rule pref 100 lookup 100',
       '+ route 100.66.0.0/16 via 241.18.0.2 dev vxlan-tunnel src 10.130.1.1 metric 100 table 100',
       '+ route 10.131.0.0/16 via 241.18.0.2 dev vxlan-tunnel src 10.130.1.1 metric 100 table 100',
