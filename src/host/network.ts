@@ -64,8 +64,9 @@ async function observeObjects(runner: CommandRunner, ownership: Ownership, signa
   const routes = tables.flatMap((table, index) =>
     parseRoutes(table, answer(2 + names.length + index, /FIB table does not exist/)),
   );
+  const leadsTo = [...tables, ...(ownership.consultedTables ?? [])];
   const ours = (rule: RuleState): boolean =>
-    ownership.rulePriorities.includes(rule.priority) && tables.includes(rule.table);
+    ownership.rulePriorities.includes(rule.priority) && leadsTo.includes(rule.table);
   const vxlans = links.filter((link) => link.kind === 'vxlan');
   const neighbours = await Promise.all(vxlans.map((link) => observeFdb(runner, link.name, signal)));
   const settings = parseNetconf(answer(1));

@@ -11,15 +11,20 @@ export interface Ownership {
   readonly tables: readonly number[];
   /** Rule priorities written by the owner. */
   readonly rulePriorities: readonly number[];
+  /** Tables of others that the owner's rules lead to besides its own. */
+  readonly consultedTables?: readonly number[];
   /** Links created by the owner. */
   readonly links: readonly string[];
 }
+
+/** The engine's route table with the remote CIDRs that cables carry. */
+export const CABLE_TABLE = 100;
 
 /** Kernel objects of the gateway engine: cables. Names, tables and ports as upstream has them. */
 export const ENGINE_OWNERSHIP: Ownership = {
   protocol: 153,
   nftTable: 'submariner-cable',
-  tables: [100, 101],
+  tables: [CABLE_TABLE, 101],
   rulePriorities: [99, 100],
   links: ['vxlan-tunnel', 'submariner', 'submariner1', 'ipsec0', 'ipsec1'],
 };
@@ -29,7 +34,8 @@ export const ROUTEAGENT_OWNERSHIP: Ownership = {
   protocol: 154,
   nftTable: 'submariner-routeagent',
   tables: [150, 254],
-  rulePriorities: [150],
+  rulePriorities: [149, 150],
+  consultedTables: [CABLE_TABLE],
   links: ['vx-submariner'],
 };
 

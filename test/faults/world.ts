@@ -84,6 +84,11 @@ export class FaultWorld {
     await this.#sandbox.sandbox('fault', ...args);
   }
 
+  /** What a daemon of a node has logged. */
+  async sandboxLog(cluster: string, node: string, daemon: string): Promise<string> {
+    return this.#sandbox.sandbox('logs', cluster, node, daemon);
+  }
+
   cluster(name: string): ClusterPlan {
     return clusterOf(this.plan, name);
   }
@@ -250,7 +255,7 @@ export class FaultWorld {
       parts.push(`--- Gateways of ${name}\n${await this.subctl('show', 'gateways', '--context', name).catch(String)}`);
       for (const node of nodes) {
         for (const daemon of node.gateway ? ['gateway', 'routeagent'] : ['routeagent']) {
-          const log = await this.#sandbox.sandbox('logs', name, node.name, daemon).catch(String);
+          const log = await this.sandboxLog(name, node.name, daemon).catch(String);
           parts.push(`--- ${daemon} on ${node.name}\n${log.trimEnd().split('\n').slice(-25).join('\n')}`);
         }
       }

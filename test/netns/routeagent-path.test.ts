@@ -266,6 +266,22 @@ test('the overlay takes packets from nodes of the cluster only', async () => {
   expect(received()).toBe(before + 1);
 });
 
+test('a gateway carries at once, though its engine still lets in only what other nodes send', async () => {
+  spaces.ip(
+    'eg',
+    `rule add pref 100 iif vx-submariner lookup 100
+     rule del pref 100 lookup 100`,
+  );
+  expect(spaces.sh('eg', 'ip rule')).not.toMatch(/^100:\s+from all lookup 100/m);
+  expect(seenBy(ADDRESS.wp, 'epg')).toBe(ADDRESS.epg);
+  expect(seenBy(ADDRESS.wp, 'epw')).toBe(ADDRESS.epw);
+  spaces.ip(
+    'eg',
+    `rule add pref 100 lookup 100
+     rule del pref 100 iif vx-submariner lookup 100`,
+  );
+});
+
 test('a gateway that was off and is back is reached at once, though its neighbours remember it', async () => {
   const memory = (): string => spaces.sh('ew', 'ip neigh show 240.31.0.11 dev vx-submariner');
   expect(seenBy(ADDRESS.wp, 'epw')).toBe(ADDRESS.epw);

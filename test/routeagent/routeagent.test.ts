@@ -4,7 +4,7 @@ import type { FakeHost } from '../fakes/host.ts';
 import { EAST_GATEWAY, EAST_NODES, WEST, eastHost, endpoint, eventually, node, stage, type Stage } from './stage.ts';
 
 const SIGNAL = new AbortController().signal;
-const OWN = /vx-submariner|submariner-routeagent|table 150|rule 150|proto 154/;
+const OWN = /vx-submariner|submariner-routeagent|table 150|rule 149|rule 150|proto 154/;
 const THIRD = endpoint('north', 'north-1', '172.33.0.11', ['100.68.0.0/16', '10.132.0.0/16']);
 const MOVED = endpoint('east', 'east-3', '172.31.0.13', ['100.66.0.0/16', '10.130.0.0/16'], '2030-01-02T00:00:00Z');
 
@@ -48,6 +48,7 @@ describe('first programming', () => {
       '+ fdb 02:53:f0:1f:00:0c dst 172.31.0.12 dev vx-submariner',
       '+ fdb 02:53:f0:1f:00:0d dst 172.31.0.13 dev vx-submariner',
       '+ nft table inet submariner-routeagent (3 sets, 3 chains, 7 rules)',
+      '+ rule pref 149 lookup 100',
       '+ rule pref 150 lookup 150',
       '+ route unreachable 10.131.0.0/16 table 150',
       '+ route unreachable 100.67.0.0/16 table 150',

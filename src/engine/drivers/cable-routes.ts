@@ -1,10 +1,10 @@
 import { canonicalCidr, cidrContains, ipFamily } from '../../net/cidr.ts';
-import { OVERLAY } from '../../net/ownership.ts';
+import { CABLE_TABLE, OVERLAY } from '../../net/ownership.ts';
 import type { NetworkState, RouteState, RuleState } from '../../net/state.ts';
 import type { Cable, CableLookup, DesiredCables } from './driver.ts';
 
-/** The route table of cables and the priority of the rule that looks it up; upstream's VXLAN driver uses the same. */
-const CABLE_TABLE = 100;
+/** Priority of the rule that looks up the table of cables; upstream's VXLAN driver uses the same. */
+const CABLE_PRIORITY = 100;
 
 /** Before it: where each remote gateway is reached through its own cable, whichever carries the CIDR it is in. */
 const PROBE_TABLE = 101;
@@ -12,8 +12,8 @@ const PROBE_RULE: RuleState = { priority: 99, table: PROBE_TABLE };
 
 /** Which packets look up the table of cables. */
 const CABLE_RULES: Readonly<Record<CableLookup, RuleState>> = {
-  all: { priority: CABLE_TABLE, table: CABLE_TABLE },
-  transit: { priority: CABLE_TABLE, table: CABLE_TABLE, incomingLink: OVERLAY.link },
+  all: { priority: CABLE_PRIORITY, table: CABLE_TABLE },
+  transit: { priority: CABLE_PRIORITY, table: CABLE_TABLE, incomingLink: OVERLAY.link },
 };
 
 /** IPv4 prefixes in canonical form, each once, in the given order; junk and IPv6 are left out. */

@@ -1,11 +1,17 @@
-import { OVERLAY } from '../../net/ownership.ts';
+import { CABLE_TABLE, OVERLAY } from '../../net/ownership.ts';
 import type { RouteState, RuleState } from '../../net/state.ts';
 import type { Inputs } from '../model.ts';
 import { overlayAddress } from '../../net/vtep.ts';
 
-/** Looked up on the gateway after the cable's own table (100): what reaches it has no cable and is refused. */
+/** Looked up on the gateway after the table of cables: what reaches it has no cable and is refused. */
 const GATEWAY_TABLE = 150;
 const GATEWAY_PRIORITY = 150;
+/**
+ * The table of cables before it. On a gateway that was on standby the cables are there already, but the engine lets the
+ * node's own packets in a little later than this agent refuses all others: without this rule nothing would get through in
+ * between, transit neither, because the kernel takes no packet from a source it has no route to.
+ */
+const CABLES_RULE: RuleState = { priority: 149, table: CABLE_TABLE };
 const MAIN_TABLE = 254;
 
 function routeVia(inputs: Inputs, destination: string): RouteState {
@@ -28,6 +34,6 @@ export function desiredRoutes(inputs: Inputs): {
   }
   return {
     routes: inputs.remoteCidrs.map((destination) => ({ destination, table: GATEWAY_TABLE, type: 'unreachable' })),
-    rules: [{ priority: GATEWAY_PRIORITY, table: GATEWAY_TABLE }],
+    rules: [CABLES_RULE, { priority: GATEWAY_PRIORITY, table: GATEWAY_TABLE }],
   };
 }
