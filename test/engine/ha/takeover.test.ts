@@ -110,7 +110,7 @@ describe('a standby takes the lease', () => {
     [
       'when all other clusters hear us but not the holder',
       { peers: [active, hearsUs, peer('c1', { hears: ['a2'] })] },
-      '300 no cluster hears gateway node-1 any more',
+      '100 no cluster hears gateway node-1 any more',
     ],
     [
       'not so soon when we have just failed',
@@ -126,7 +126,7 @@ describe('a standby takes the lease', () => {
     [
       'clusters we do not hear do not count',
       { peers: [active, hearsUs, peer('c1', { state: 'silent', hears: ['a1'] })] },
-      '300 no cluster hears gateway node-1 any more',
+      '100 no cluster hears gateway node-1 any more',
     ],
     ['not when we hear no other cluster', { peers: [active] }, 'never'],
     [
@@ -204,8 +204,8 @@ describe('a standby takes the lease', () => {
   test('says when to look again', () => {
     const setting = { peers: [active, hearsUs] };
     const first = considerTakeover(inputOf(setting, START));
-    expect(first.waitMs).toBe(300);
-    expect(considerTakeover(inputOf(setting, START + 200), first.memory).waitMs).toBe(100);
+    expect(first.waitMs).toBe(100);
+    expect(considerTakeover(inputOf(setting, START + 60), first.memory).waitMs).toBe(40);
     expect(considerTakeover(inputOf({ lease: FREE, peers: [active] }, START)).waitMs).toBe(1000);
     expect(considerTakeover(inputOf({ peers: [active, hearsBoth] }, START)).waitMs).toBeUndefined();
   });
@@ -218,7 +218,7 @@ describe('a standby takes the lease', () => {
     const setting = { peers: [active, hearsUs] };
     const first = considerTakeover(inputOf(setting, START));
     const second = considerTakeover(inputOf(between, START + gapMs), first.memory);
-    expect(considerTakeover(inputOf(setting, START + gapMs + 200), second.memory).take).toBeUndefined();
+    expect(considerTakeover(inputOf(setting, START + gapMs + 80), second.memory).take).toBeUndefined();
   });
 });
 
