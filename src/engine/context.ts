@@ -4,8 +4,9 @@ import type { UdpSocket } from '../host/udp.ts';
 import type { KubeClient, KubeObject } from '../kube/client.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import type { LeaseElector } from '../kube/lease.ts';
+import type { ElectionRules } from '../kube/leaseoptions.ts';
 import type { Mirror } from '../kube/mirror.ts';
-import type { Lease, Node } from '../kube/objects.ts';
+import type { Node } from '../kube/objects.ts';
 import type { Store } from '../kube/store.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -56,8 +57,8 @@ export interface EngineDependencies {
   readonly randomBytes: (count: number) => Buffer;
   /** Tells of changes of the active gateway. */
   readonly events: EventRecorder;
-  /** Calls the given function while another gateway holds the lease, to learn whether to take it. */
-  readonly onTakeover: (mayTakeOver: (lease: Lease) => boolean) => void;
+  /** The election goes by these rules from now on. */
+  readonly onElection: (rules: ElectionRules) => void;
   readonly memory: DecisionMemory;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -11,6 +11,7 @@ import type { EngineDependencies, EngineState } from './context.ts';
 import { handOver } from './departure.ts';
 import { GatewayReporter, StaleGateways } from './gatewaystatus.ts';
 import { GatewayPulse } from './ha/pulse.ts';
+import { nextTerm } from './ha/takeover.ts';
 import { HealthCheck } from './healthcheck.ts';
 import { localCluster, localEndpoint } from './localendpoint.ts';
 import { LocalObserver } from './local.ts';
@@ -57,7 +58,10 @@ export async function runEngine(dependencies: EngineDependencies, stop: AbortSig
     // Traffic that comes once the Endpoint is out is to find this gateway prepared, unless nobody else carries it.
     if (!state.availability.planned) loops.publish.trigger();
   });
-  dependencies.onTakeover((lease) => state.availability.mayTakeOver(lease));
+  dependencies.onElection({
+    mayTakeOver: (lease) => state.availability.mayTakeOver(lease),
+    nextTransitions: (seen) => nextTerm(seen, config, state.pulse.reports()),
+  });
   state.availability.onChange(() => triggerAll(loops, ['cables', 'status']));
   state.nat.onChange(() => triggerAll(loops, ['cables', 'status']));
   state.health.onChange(() => {

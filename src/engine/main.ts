@@ -15,6 +15,8 @@ import type { KubeClient, KubeObject } from '../kube/client.ts';
 import { EventRecorder } from '../kube/events.ts';
 import { inClusterClient } from '../kube/incluster.ts';
 import { createLeaseElector, type LeaseElector } from '../kube/lease.ts';
+import type { ElectionRules } from '../kube/leaseoptions.ts';
+import { transitionsAfter } from '../kube/leaserules.ts';
 import { createMirror } from '../kube/mirror.ts';
 import type { Lease, Node, Service } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
@@ -103,14 +105,29 @@ function driverDependencies(
   return { ...tools, stateDir, psk, ...(ipsec === undefined ? {} : { ipsec }), ...at };
 }
 
+/** A gateway that was cut off is to be ready soon after it is back; there are few gateways, so that haste costs the API server little. */
+const LOCAL_BACKOFF = { maxMs: 5000 } as const;
+
+interface Election {
+  readonly elector: LeaseElector;
+  readonly leases: Store<Lease>;
+  /** Until then the rules of leases alone hold. */
+  readonly govern: (rules: ElectionRules) => void;
+}
+
 function createElection(
   { namespace, nodeName, leadership }: EngineConfig,
   client: KubeClient,
   logger: Logger,
-  mayTakeOver: (lease: Lease) => boolean,
-): { readonly elector: LeaseElector; readonly leases: Store<Lease> } {
+): Election {
+  let rules: ElectionRules = { mayTakeOver: () => false, nextTransitions: transitionsAfter };
   const fieldSelector = `metadata.name=${GATEWAY_LEASE}`;
-  const leases = createStore<Lease>(client, RESOURCES.leases, { namespace, logger, fieldSelector });
+  const leases = createStore<Lease>(client, RESOURCES.leases, {
+    namespace,
+    logger,
+    fieldSelector,
+    backoff: LOCAL_BACKOFF,
+  });
   const elector = createLeaseElector({
     client,
     namespace,
@@ -118,19 +135,24 @@ function createElection(
     identity: leaseIdentity(nodeName),
     logger,
     store: leases,
-    mayTakeOver,
+    mayTakeOver: (lease) => rules.mayTakeOver(lease),
+    nextTransitions: (seen) => rules.nextTransitions(seen),
     renewMs: leadership.retryPeriodMs,
     leaseMs: leadership.leaseDurationMs,
   });
-  return { elector, leases };
+  return { elector, leases, govern: (others) => void (rules = others) };
 }
 
 function createStores({ namespace, nodeName }: EngineConfig, client: KubeClient, logger: Logger): EngineStores {
-  const scope = { namespace, logger };
+  const scope = { namespace, logger, backoff: LOCAL_BACKOFF };
   return {
     endpoints: createStore<KubeObject>(client, RESOURCES.endpoints, scope),
     gateways: createStore<Gateway & KubeObject>(client, RESOURCES.gateways, scope),
-    nodes: createStore<Node>(client, RESOURCES.nodes, { logger, fieldSelector: `metadata.name=${nodeName}` }),
+    nodes: createStore<Node>(client, RESOURCES.nodes, {
+      logger,
+      backoff: LOCAL_BACKOFF,
+      fieldSelector: `metadata.name=${nodeName}`,
+    }),
   };
 }
 
@@ -158,8 +180,7 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
   const create = (name: DriverName): CableDriver => driverAt(name, nowhere);
   await retireFormerDriver(stateDir, cableDriver, { known: DRIVER_NAMES, create, logger });
   const remote = createBrokerClient({ ...broker, ...DAEMON_TIMES, source: 'broker' });
-  let mayTakeOver: (lease: Lease) => boolean = () => false;
-  const { elector, leases } = createElection(config, client, logger, (lease) => mayTakeOver(lease));
+  const { elector, leases, govern } = createElection(config, client, logger);
   const stores = createStores(config, client, logger);
   const mirror = createMirror({
     clusterId,
@@ -192,7 +213,7 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
         component: 'submariner-gateway',
         host: nodeName,
       }),
-      onTakeover: (decide) => void (mayTakeOver = decide),
+      onElection: govern,
       memory: new DecisionMemory(stateDir, logger),
       clock: systemClock,
       logger,

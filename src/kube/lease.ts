@@ -2,8 +2,6 @@ import { withAbort, withTimeLimit } from '../runtime/abort.ts';
 import { jittered } from '../runtime/backoff.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import { messageOf } from '../runtime/errors.ts';
-import type { Logger } from '../runtime/logger.ts';
-import type { KubeClient } from './client.ts';
 import { isAlreadyExists, isConflict, isNotFound } from './errors.ts';
 import {
   decideLease,
@@ -13,30 +11,13 @@ import {
   observeLease,
   offerOf,
   releasedRecord,
+  transitionsAfter,
   withoutOffer,
   type LeaseObservation,
 } from './leaserules.ts';
+import type { LeaseElectorOptions } from './leaseoptions.ts';
 import type { Lease } from './objects.ts';
 import { RESOURCES } from './resources.ts';
-import type { Store } from './store.ts';
-
-export interface LeaseElectorOptions {
-  readonly client: KubeClient;
-  readonly namespace: string;
-  readonly name: string;
-  /** Who we are; a restarted process with the same identity resumes at once. */
-  readonly identity: string;
-  readonly logger: Logger;
-  /** Leases of the namespace, run by the caller; with it a waiting candidate makes no requests and learns of a release at once. */
-  readonly store?: Store<Lease>;
-  /** Asked at each look while somebody else holds a lease that has not run out: whether to take it all the same. */
-  readonly mayTakeOver?: (lease: Lease) => boolean;
-  /** Time between renewals (and, without a store, between looks); default 1000. */
-  readonly renewMs?: number;
-  /** After so long without renewal others take over; whole seconds; default 5000. */
-  readonly leaseMs?: number;
-  readonly clock?: Clock;
-}
 
 /** One candidate for a lease. */
 export interface LeaseElector {
@@ -96,6 +77,8 @@ class Elector implements LeaseElector {
   #renewedAt = Number.NEGATIVE_INFINITY;
   /** The resourceVersion a write of ours was based on that did not succeed. */
   #refused: string | undefined;
+  /** The most `leaseTransitions` ever seen: a lease that was deleted and made anew does not begin at 0 again. */
+  #newest: number | undefined;
   #announced = '';
   #wake: () => void = () => undefined;
 
@@ -196,6 +179,7 @@ class Elector implements LeaseElector {
     const lease = await this.#look(signal);
     const now = this.#clock.monotonic();
     this.#observed = observeLease(this.#observed, lease?.spec, now);
+    this.#noteTransitions(lease);
     const decision = decideLease(this.#observed, identity, now, this.#leaseMs);
     if (decision.action === 'wait' && !this.#takesOver(lease)) {
       this.#problem = undefined;
@@ -204,6 +188,11 @@ class Elector implements LeaseElector {
     }
     await this.#write(lease, signal);
     return this.#renewMs;
+  }
+
+  #noteTransitions(lease: Lease | undefined): void {
+    if (lease?.spec === undefined) return;
+    this.#newest = Math.max(this.#newest ?? 0, lease.spec.leaseTransitions ?? 0);
   }
 
   #takesOver(lease: Lease | undefined): boolean {
@@ -245,7 +234,9 @@ class Elector implements LeaseElector {
   async #write(lease: Lease | undefined, signal: AbortSignal): Promise<void> {
     const { client, identity, name, namespace } = this.#options;
     const sentAt = this.#clock.monotonic();
-    const spec = heldRecord(lease?.spec, identity, this.#clock.now(), this.#leaseMs);
+    const { nextTransitions = transitionsAfter } = this.#options;
+    const transitions = nextTransitions(this.#newest);
+    const spec = heldRecord(lease?.spec, identity, this.#clock.now(), this.#leaseMs, transitions);
     this.#refused = lease?.metadata.resourceVersion;
     this.#lease =
       lease === undefined
@@ -254,6 +245,7 @@ class Elector implements LeaseElector {
     this.#refused = undefined;
     this.#renewedAt = sentAt;
     this.#observed = observeLease(this.#observed, this.#lease.spec, this.#clock.monotonic());
+    this.#noteTransitions(this.#lease);
     this.#problem = undefined;
     this.#lead(true);
   }

@@ -60,22 +60,30 @@ export function holderOf(record: LeaseSpec | undefined): string | undefined {
   return holder === '' ? undefined : holder;
 }
 
-/** The record with which `identity` takes or renews a lease. `wallMs` is milliseconds since the epoch. */
+/** The transitions a new holder writes for those it has seen, undefined = none: client-go's rule. */
+export function transitionsAfter(seen: number | undefined): number {
+  return seen === undefined ? 0 : seen + 1;
+}
+
+/**
+ * The record with which `identity` takes or renews a lease. `wallMs` is milliseconds since the epoch; `transitions` is what
+ * a new holder writes.
+ */
 export function heldRecord(
   previous: LeaseSpec | undefined,
   identity: string,
   wallMs: number,
   leaseMs: number,
+  transitions = transitionsAfter(previous === undefined ? undefined : (previous.leaseTransitions ?? 0)),
 ): LeaseSpec {
   const renewTime = microTime(wallMs);
   const mine = previous?.holderIdentity === identity;
-  const transitions = previous?.leaseTransitions ?? 0;
   return {
     holderIdentity: identity,
     leaseDurationSeconds: Math.max(1, Math.round(leaseMs / 1000)),
     acquireTime: mine ? (previous.acquireTime ?? renewTime) : renewTime,
     renewTime,
-    leaseTransitions: mine || previous === undefined ? transitions : transitions + 1,
+    leaseTransitions: mine ? (previous.leaseTransitions ?? 0) : transitions,
   };
 }
 

@@ -8,6 +8,8 @@ import type { PingWatcher } from '../../src/host/ping.ts';
 import type { UdpAddress, UdpSocket } from '../../src/host/udp.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
 import { EventRecorder } from '../../src/kube/events.ts';
+import type { ElectionRules } from '../../src/kube/leaseoptions.ts';
+import { transitionsAfter } from '../../src/kube/leaserules.ts';
 import { createLeaseElector } from '../../src/kube/lease.ts';
 import { createMirror } from '../../src/kube/mirror.ts';
 import type { Lease, Node } from '../../src/kube/objects.ts';
@@ -234,7 +236,7 @@ export function startEngine(
   const logger = over.logger ?? silentLogger;
   const scope = { namespace: NAMESPACE, logger, clock };
   const leases = createStore<Lease>(client, RESOURCES.leases, scope);
-  let mayTakeOver: (lease: Lease) => boolean = () => false;
+  let rules: ElectionRules = { mayTakeOver: () => false, nextTransitions: transitionsAfter };
   const elector = createLeaseElector({
     client,
     namespace: NAMESPACE,
@@ -243,7 +245,8 @@ export function startEngine(
     logger,
     store: leases,
     clock,
-    mayTakeOver: (lease) => mayTakeOver(lease),
+    mayTakeOver: (lease) => rules.mayTakeOver(lease),
+    nextTransitions: (seen) => rules.nextTransitions(seen),
   });
   const stop = new AbortController();
   let number = BigInt(node.ip.replaceAll('.', '')) << 20n;
@@ -289,8 +292,8 @@ export function startEngine(
       return bytes;
     },
     events: new EventRecorder({ client, logger, clock, component: 'submariner-gateway', host: node.name }),
-    onTakeover: (decide) => {
-      mayTakeOver = decide;
+    onElection: (decided) => {
+      rules = decided;
     },
     memory: new DecisionMemory(node.stateDir, logger),
     clock,

@@ -119,6 +119,17 @@ describe.each([true, false])('elector (store: %s)', (withStore) => {
     expect([elector.leader, elector.holder, lock(kube).spec?.leaseTransitions]).toEqual([true, 'a', 1]);
   });
 
+  test('a lease that was deleted does not begin at 0 again', async () => {
+    const [kube, clock] = [new FakeKube(), new FakeClock()];
+    kube.seed(RESOURCES.leases, { metadata: place, spec: { ...releasedRecord({}, 0), leaseTransitions: 6 } });
+    const { elector } = candidate(kube, clock, 'a', withStore);
+    await clock.advance(1000);
+    expect(elector.term).toBe(7);
+    await kube.delete(RESOURCES.leases, place.name, { namespace: place.namespace });
+    await clock.advance(3000);
+    expect([elector.leader, lock(kube).spec?.leaseTransitions]).toEqual([true, 8]);
+  });
+
   test('a restarted holder resumes at once', async () => {
     const [kube, clock] = [new FakeKube(), new FakeClock()];
     const before = heldRecord(undefined, 'a', clock.now() - 2000, 5000);

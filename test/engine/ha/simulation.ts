@@ -451,8 +451,9 @@ export class SimulatedGateway {
     life.writing = true;
     const sentMs = this.#now();
     const mine = holderOf(lease.spec) === this.name;
-    const previous = mine ? lease.spec : this.#raised(lease);
-    const spec = heldRecord(previous, this.name, Date.UTC(2030, 0, 1) + sentMs + this.wallOffsetMs, LEASE_MS);
+    const wallMs = Date.UTC(2030, 0, 1) + sentMs + this.wallOffsetMs;
+    const term = nextTerm(lease.spec?.leaseTransitions, this, this.reports());
+    const spec = heldRecord(lease.spec, this.name, wallMs, LEASE_MS, term);
     const kept = mine && lease.moveTo !== this.name ? { ...moveOf(lease) } : {};
     this.#world.ask(
       this.name,
@@ -468,12 +469,6 @@ export class SimulatedGateway {
           }
         }),
     );
-  }
-
-  /** The new term is newer than what anybody claims. */
-  #raised({ spec }: StoredLease): LeaseObservation['record'] {
-    const term = nextTerm(spec?.leaseTransitions, this, this.reports());
-    return term === 0 ? spec : { ...spec, leaseTransitions: term - 1 };
   }
 
   #holds(life: Life, term: number, sentMs: number, cause: string): void {
