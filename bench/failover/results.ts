@@ -11,7 +11,7 @@ export interface Run {
   readonly tcpResets: number;
   /** Packets lost when what was broken came back. */
   readonly lostOnReturn: number;
-  /** From the break until every node of every cluster sent to the same gateway and the traffic went through it. */
+  /** From the break until every node of every cluster was seen to send to the same gateway, and the traffic to go through it. */
   readonly convergedMs: number;
   /** The longest time the machine gave a sender no time at all. */
   readonly senderStallMs: number;
