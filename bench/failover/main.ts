@@ -77,6 +77,7 @@ async function attempt(driver: Driver, scenario: Scenario): Promise<Run | string
       world = new FaultWorld(driver);
       await world.start();
     }
+    await world.wellFor(scenario.wellForMs ?? 0);
     const outcome = await perform(world, scenario, scenario.lastsMs === undefined ? {} : { lastsMs: LASTS_MS });
     if (flags.verbose) console.error(describeOutcome(outcome));
     return runOf(outcome);

@@ -93,6 +93,7 @@ async function breakAndMend(
   const mendedAt = Date.now();
   await scenario.mends(stage);
   await world.settle();
+  world.mended();
   const end = await world.converged(flows);
   await pause(AFTER_MS);
   return { after, end, convergedMs, mendedAt };

@@ -34,6 +34,11 @@ export interface Scenario {
   readonly mends: (stage: Stage) => Promise<void>;
   /** How long it lasts; without, until traffic flows again. In a benchmark a tenth of it. */
   readonly lastsMs?: number;
+  /**
+   * The standby must have been well for so long before, if the time it takes is to be that of a set in which not everything
+   * fails all the time: one that failed of late gives others more time.
+   */
+  readonly wellForMs?: number;
   /** While it is broken, and when it is mended. */
   readonly limits: (driver: Driver) => Limits;
   readonly afterwards: Limits;
@@ -61,6 +66,8 @@ const isBetween =
 const operator = ['-n', OPERATOR_NAMESPACE];
 const GATEWAY_LABEL = 'submariner.io/gateway';
 const AWAY_MS = 60_000;
+/** So long a gateway that has failed is not quite trusted, by itself neither. */
+const DOUBT_MS = 31_000;
 
 function gatewayPod(world: FaultWorld, node: string): string {
   const select = ['-l', 'app=submariner-gateway', '--field-selector', `spec.nodeName=${node}`];
@@ -243,13 +250,19 @@ const networks: readonly Scenario[] = [
   blackhole('blackhole', 'the active gateway loses every packet'),
   blackhole('blackhole-in', 'nothing reaches the active gateway', '--direction', 'in'),
   blackhole('blackhole-out', 'nothing comes from the active gateway', '--direction', 'out'),
-  blackhole('blackhole-wan', 'the active gateway reaches its own cluster only', '--only', 'wan'),
-  blackhole(
-    'blackhole-tunnels',
-    'the cables of the active gateway carry nothing, all else is well',
-    '--only',
-    'tunnels',
-  ),
+  {
+    ...blackhole('blackhole-wan', 'the active gateway reaches its own cluster only', '--only', 'wan'),
+    wellForMs: DOUBT_MS,
+  },
+  {
+    ...blackhole(
+      'blackhole-tunnels',
+      'the cables of the active gateway carry nothing, all else is well',
+      '--only',
+      'tunnels',
+    ),
+    wellForMs: DOUBT_MS,
+  },
   {
     name: 'wan-loss',
     what: 'the WAN loses 30 % of the packets',

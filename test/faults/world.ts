@@ -30,6 +30,7 @@ export class FaultWorld {
   readonly files: SandboxFiles;
   readonly #sandbox = new TestSandbox();
   #pods: readonly PodEnd[] = [];
+  #mendedMs = performance.now();
 
   constructor(driver: Driver, clusters: readonly string[] = ['east', 'west', 'north']) {
     this.driver = driver;
@@ -82,6 +83,16 @@ export class FaultWorld {
   /** `subctl sandbox fault …` */
   async fault(...args: readonly string[]): Promise<void> {
     await this.#sandbox.sandbox('fault', ...args);
+  }
+
+  /** To be told when what was broken has been mended. */
+  mended(): void {
+    this.#mendedMs = performance.now();
+  }
+
+  /** Waits until nothing has been broken for so long. */
+  async wellFor(ms: number): Promise<void> {
+    await pause(Math.max(0, this.#mendedMs + ms - performance.now()));
   }
 
   /** What a daemon of a node has logged. */

@@ -50,21 +50,27 @@ export function cacheStates(stores: EngineStores): readonly CacheState[] {
 /** A gateway that has started so long ago is as ready as it gets: a third one, for instance, has no cables. */
 const WARM_UP_MS = 20_000;
 
+function whatTakeoverLacks({ elector, recorder }: EngineView): readonly string[] {
+  const warm = elector.leader || recorder.nowMs - recorder.startedAtMs > WARM_UP_MS;
+  const { ready, reason } = recorder.state?.availability.readiness ?? { ready: true, reason: '' };
+  return warm || ready ? [] : [`could not take over yet: ${reason}`];
+}
+
+function whatWorkLacks(state: EngineState | undefined): readonly string[] {
+  const current = state?.local.current;
+  if (current?.ready === true) return [];
+  const failures = current?.failures ?? (state?.localFailure === undefined ? [] : [state.localFailure]);
+  return failures.length === 0 ? ['the cable driver has not started yet'] : failures;
+}
+
 /** What keeps the engine from being a gateway, or, shortly after its start, from standing by: a rollout waits for that. */
-export function unreadyReasons({ stores, elector, recorder }: EngineView): readonly string[] {
-  const { state } = recorder;
-  const unsynced = cacheStates(stores)
+export function unreadyReasons(view: EngineView): readonly string[] {
+  const unsynced = cacheStates(view.stores)
     .filter(({ synced }) => !synced)
     .map(({ resource, problem }) => `the ${resource} of the cluster are not known yet: ${problem ?? 'still listing'}`);
   if (unsynced.length > 0) return unsynced;
-  const current = state?.local.current;
-  if (current?.ready === true && state !== undefined) {
-    const { ready, reason } = state.availability.readiness;
-    const warm = ready || elector.leader || recorder.nowMs - recorder.startedAtMs > WARM_UP_MS;
-    return warm ? [] : [`could not take over yet: ${reason}`];
-  }
-  const failures = current?.failures ?? (state?.localFailure === undefined ? [] : [state.localFailure]);
-  return failures.length === 0 ? ['the cable driver has not started yet'] : failures;
+  const lacks = whatWorkLacks(view.recorder.state);
+  return lacks.length > 0 ? lacks : whatTakeoverLacks(view);
 }
 
 const PROBE_STATUS = { waiting: 'connecting', alive: 'connected', dead: 'error' } as const;
