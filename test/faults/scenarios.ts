@@ -182,7 +182,8 @@ const deaths: readonly Scenario[] = [
     lastsMs: 15_000,
     breaks: async ({ world, active }) => {
       await world.fault('east', active, '--pause-process', 'engine');
-      return [];
+      // Nobody changes anything on its node meanwhile; what it had goes on.
+      return [active];
     },
     mends: heal,
     limits: processDeath,

@@ -1,3 +1,4 @@
+import { vtepMac } from '../../net/vtep.ts';
 import { LAN_LINK, WAN_LINK, plannedNamespaces, type NodePlan, type SandboxPlan } from '../plan.ts';
 
 /** What is done inside one network namespace: lines for `ip -batch`, then settings for `sysctl -w`. */
@@ -19,14 +20,22 @@ function veth(namespace: string, name: string, peerNamespace: string, peer: stri
   return `link add name ${name} netns ${namespace} type veth peer name ${peer} netns ${peerNamespace}`;
 }
 
+/**
+ * The line that makes a bridge which is a router with this address. Its MAC address is its own: a bridge without one takes
+ * that of a port, another one whenever ports come and go, and its neighbours send into the void for a while.
+ */
+function bridgeLine(name: string, router: string, namespace?: string): string {
+  const place = namespace === undefined ? '' : ` netns ${namespace}`;
+  return `link add name ${name} address ${vtepMac(router)}${place} type bridge`;
+}
+
 /** Lines of `ip -batch`, run outside, that make every namespace and every link between two of them. */
 export function creationLines(plan: SandboxPlan): readonly string[] {
   const { namespace, bridge } = plan.wan;
   return [
     ...plannedNamespaces(plan).map((name) => `netns add ${name}`),
-    ...[bridge, ...plan.clusters.map((cluster) => cluster.bridge)].map(
-      (name) => `link add name ${name} netns ${namespace} type bridge`,
-    ),
+    bridgeLine(bridge, plan.wan.router, namespace),
+    ...plan.clusters.map((cluster) => bridgeLine(cluster.bridge, cluster.router, namespace)),
     ...plan.clusters.flatMap(({ controlPlane, nodes }) => [
       veth(namespace, controlPlane.lanPort, controlPlane.namespace, LAN_LINK),
       veth(namespace, controlPlane.wanPort, controlPlane.namespace, WAN_LINK),
@@ -84,7 +93,7 @@ export function nodeLayout(node: NodePlan, router: string): NamespaceLayout {
       ...up('lo'),
       ...up(node.uplink, `${node.address}/24`),
       `route add default via ${router} dev ${node.uplink}`,
-      `link add name ${POD_BRIDGE} type bridge`,
+      bridgeLine(POD_BRIDGE, node.podGateway),
       ...up(POD_BRIDGE, prefixed(node.podGateway, node.podCidr)),
     ],
     sysctls: [
