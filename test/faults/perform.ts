@@ -90,8 +90,9 @@ async function breakAndMend(
   const after = await world.converged(watched, { without, holds });
   const convergedMs = Math.round(performance.now() - startedMs);
   await pause(AFTER_MS);
-  const mendedAt = Date.now();
+  const mendingAt = Date.now();
   await scenario.mends(stage);
+  const mendedAt = scenario.hitsToTheEnd === true ? Date.now() : mendingAt;
   await world.settle();
   world.mended();
   const end = await world.converged(flows);

@@ -39,6 +39,8 @@ export interface Scenario {
    * fails all the time: one that failed of late gives others more time.
    */
   readonly wellForMs?: number;
+  /** The traffic is hit as long as anything is left of what was broken, and not only until it goes another way. */
+  readonly hitsToTheEnd?: boolean;
   /** While it is broken, and when it is mended. */
   readonly limits: (driver: Driver) => Limits;
   readonly afterwards: Limits;
@@ -268,6 +270,7 @@ const networks: readonly Scenario[] = [
     name: 'wan-loss',
     what: 'the WAN loses 30 % of the packets',
     moves: 'no',
+    hitsToTheEnd: true,
     lastsMs: 20_000,
     breaks: async ({ world }) => {
       await world.fault('--wan-loss', '30');
@@ -282,6 +285,7 @@ const networks: readonly Scenario[] = [
     name: 'partition',
     what: 'east and west do not reach each other, north reaches both',
     moves: 'no',
+    hitsToTheEnd: true,
     lastsMs: 20_000,
     breaks: async ({ world }) => {
       await world.fault('--partition', 'east,west');
