@@ -32,7 +32,12 @@ export interface DaemonSpec {
   readonly folder: string;
   /** Network namespace (`ip netns`) to run in; default that of this process. */
   readonly namespace?: string;
+  /** A descriptor of this process that the program gets, as INHERITED_DESCRIPTOR. */
+  readonly inherited?: number;
 }
+
+/** The number under which a program finds the descriptor it is given. */
+export const INHERITED_DESCRIPTOR = 3;
 
 const PROGRAM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const POLL_MS = 20;
@@ -105,7 +110,7 @@ export async function startDaemon(spec: DaemonSpec): Promise<DaemonRecord> {
     const child = spawn(program, args, {
       detached: true,
       cwd: '/',
-      stdio: ['ignore', output, output],
+      stdio: ['ignore', output, output, ...(spec.inherited === undefined ? [] : [spec.inherited])],
       env: { PATH: PROGRAM_PATH, LC_ALL: 'C', ...spec.env },
     });
     await new Promise<void>((resolve, reject) => {

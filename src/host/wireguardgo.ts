@@ -2,9 +2,19 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import path from 'node:path';
 import { ExpectedError, messageOf } from '../runtime/errors.ts';
-import { daemonOutput, findDaemon, findProgram, startDaemon, stopDaemon, waitFor, wasStarted } from './daemon.ts';
+import {
+  INHERITED_DESCRIPTOR,
+  daemonOutput,
+  findDaemon,
+  findProgram,
+  startDaemon,
+  stopDaemon,
+  waitFor,
+  wasStarted,
+} from './daemon.ts';
 import { takenPort } from './port-owner.ts';
 import type { CommandRunner } from './command.ts';
+import { hideSocket, openListening, showSocket } from './uapisocket.ts';
 import { parseUapi, renderUapi, type DeviceChange, type ObservedDevice } from './wg.ts';
 
 /** A WireGuard link, whoever makes it. */
@@ -18,9 +28,6 @@ const START_MS = 5000;
 const END_MS = 1000;
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 const ADDRESS_IN_USE = 98;
-
-/** wireguard-go has its socket in a fixed folder; a mount namespace of its own gives it ours. */
-const SCRIPT = 'mkdir -p /run/wireguard && mount --bind "$1" /run/wireguard && exec wireguard-go -f "$2"';
 
 /** One operation of the userspace API: the text up to the empty line. Rejects with ExpectedError. */
 export async function askUapi(socketPath: string, question: string, timeoutMs = ANSWER_MS): Promise<string> {
@@ -140,6 +147,7 @@ export class WireguardGo implements WireguardDevice {
     this.#watch = undefined;
     await stopDaemon(this.#dependencies.folder);
     rmSync(this.#socket, { force: true });
+    hideSocket(this.#dependencies.link);
   }
 
   get #runFolder(): string {
@@ -161,14 +169,21 @@ export class WireguardGo implements WireguardDevice {
       );
     }
     mkdirSync(this.#runFolder, { recursive: true, mode: 0o700 });
-    rmSync(this.#socket, { force: true });
-    await startDaemon({
-      file: 'unshare',
-      args: ['--mount', '--propagation', 'private', 'sh', '-c', SCRIPT, 'sh', this.#runFolder, link],
-      env: { LOG_LEVEL: 'error' },
-      folder,
-      ...(namespace === undefined ? {} : { namespace }),
-    });
+    // Its socket is where we find it again, whatever becomes of the folder it would take; all it needs there is a name.
+    const socket = await openListening(this.#socket);
+    try {
+      showSocket(link, this.#socket);
+      await startDaemon({
+        file: 'wireguard-go',
+        args: ['-f', link],
+        env: { LOG_LEVEL: 'error', WG_UAPI_FD: String(INHERITED_DESCRIPTOR) },
+        folder,
+        inherited: socket.descriptor,
+        ...(namespace === undefined ? {} : { namespace }),
+      });
+    } finally {
+      socket.release();
+    }
     let last: unknown = 'it ended at once';
     const ready = async (): Promise<boolean> => {
       if (!this.running) throw this.#failure(last);
@@ -190,7 +205,7 @@ export class WireguardGo implements WireguardDevice {
     return new ExpectedError(
       `wireguard-go does not start: ${messageOf(reason)}${said === '' ? '' : `; it said: ${said}`}`,
       {
-        hint: 'It needs /dev/net/tun and the right to mount and to make links (a privileged container).',
+        hint: 'It needs /dev/net/tun and the capability NET_ADMIN.',
       },
     );
   }

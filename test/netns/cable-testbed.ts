@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -285,7 +285,18 @@ export class CableTestbed {
       }
       run('ip', 'netns', 'del', namespace);
     }
+    forgetSockets(this.#folder);
     rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** An engine that is not stopped leaves a link to the socket of its wireguard-go. */
+function forgetSockets(folder: string): void {
+  const shown = '/var/run/wireguard';
+  const names = existsSync(shown) ? readdirSync(shown) : [];
+  for (const name of names) {
+    const file = path.join(shown, name);
+    if (lstatSync(file).isSymbolicLink() && readlinkSync(file).startsWith(folder)) rmSync(file, { force: true });
   }
 }
 
