@@ -1,11 +1,14 @@
-/**
- * Starts the program of the following words so that the kernel kills it together with the thread that started it, also
- * when that was killed; where there is no setpriv that can (util-linux 2.33), it starts the program as it is.
- */
-const SCRIPT =
-  'if setpriv --pdeathsig KILL true 2>/dev/null; then exec setpriv --pdeathsig KILL "$@"; else exec "$@"; fi';
+import { findProgram } from './daemon.ts';
 
-/** The words of a command that shall not outlive this process, whatever ends it. For programs that run long. */
-export function leashed(words: readonly string[]): readonly string[] {
-  return ['sh', '-c', SCRIPT, 'leash', ...words];
+/**
+ * The words of a command that shall not outlive this process, whatever ends it: the kernel kills it together with the
+ * thread that started it. Where there is no setpriv (util-linux 2.33 or newer) the command is started as it is. For
+ * programs that run long.
+ */
+export function leashed(
+  words: readonly string[],
+  find: (program: string) => string | undefined = findProgram,
+): readonly string[] {
+  const setpriv = find('setpriv');
+  return setpriv === undefined ? words : [setpriv, '--pdeathsig', 'KILL', ...words];
 }

@@ -1,8 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from '@jest/globals';
 import { leashed } from '../../src/host/leash.ts';
@@ -20,10 +18,9 @@ const PROGRAM = `
 `;
 
 /** A process that starts these words as its child and waits. */
-function start(words: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess {
+function start(words: readonly string[]): ChildProcess {
   const child = spawn(process.execPath, ['--input-type=module', '-e', PROGRAM, JSON.stringify(words)], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, ...env },
   });
   cleanups.push(() => child.kill('SIGKILL'));
   return child;
@@ -62,13 +59,8 @@ test('a leashed program ends with the process that started it, also when that is
   await until('the program has ended', () => !isAlive(pid));
 });
 
-test('where there is no setpriv the program runs all the same', async () => {
-  const programs = mkdtempSync(path.join(tmpdir(), 'leash-'));
-  cleanups.push(() => rmSync(programs, { recursive: true }));
-  for (const name of ['sh', 'sleep']) symlinkSync(`/bin/${name}`, path.join(programs, name));
-  const parent = start(WAITING, { PATH: programs });
-  const pid = await pidOf(parent);
-  await until('it is the program', () => readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('sleep'));
+test('where there is no setpriv the program runs as it is', () => {
+  expect(leashed(['sleep', '1000'], () => undefined)).toEqual(['sleep', '1000']);
 });
 
 test('a program that is not there ends the command', async () => {
