@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { SysctlState } from '../net/state.ts';
 import { CommandError, type CommandRunner } from './command.ts';
 
@@ -36,8 +37,24 @@ export async function observeSysctls(
   });
 }
 
+/**
+ * Where a container that is not privileged has the node's /proc/sys/net to write to; its own is read-only. The kernel shows
+ * every process there the settings of the network namespace it is in.
+ */
+const WRITABLE = '/run/host/proc/sys';
+
+/** The file of a key as sysctl(8) writes it, in which a slash stands for a dot within a name. */
+export function sysctlFile(key: string, root = WRITABLE): string {
+  return `${root}/${key.replaceAll(/[./]/g, (one) => (one === '.' ? '/' : '.'))}`;
+}
+
 /** Sets one value. */
 export async function setSysctl(runner: CommandRunner, sysctl: SysctlState, signal?: AbortSignal): Promise<void> {
-  const args = ['-q', '-w', `${sysctl.key}=${sysctl.value}`];
-  await runner.run('sysctl', args, signal === undefined ? {} : { signal });
+  const { key, value } = sysctl;
+  const cancel = signal === undefined ? {} : { signal };
+  if (key.startsWith('net.') && existsSync(`${WRITABLE}/net`)) {
+    await runner.run('tee', [sysctlFile(key)], { ...cancel, stdin: `${value}\n` });
+  } else {
+    await runner.run('sysctl', ['-q', '-w', `${key}=${value}`], cancel);
+  }
 }
