@@ -87,6 +87,10 @@ export interface PodSpec {
   readonly nodeName?: string;
   readonly hostNetwork?: boolean;
   readonly hostPID?: boolean;
+  readonly securityContext?: {
+    readonly sysctls?: readonly { readonly name: string; readonly value: string }[];
+    readonly [field: string]: unknown;
+  };
   readonly serviceAccountName?: string;
   readonly automountServiceAccountToken?: boolean;
   readonly nodeSelector?: StringMap;
