@@ -2,7 +2,7 @@
 // commands which need a kubeconfig load. Prints the sizes.
 import { build } from 'esbuild';
 import { builtinModules } from 'node:module';
-import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 
@@ -68,10 +68,21 @@ function pluginsOf({ library, lazy }) {
   return lazy ? [lazyClientNode, lazyPackages, lazyBuiltins] : [lazyClientNode];
 }
 
+/** The packages of npm in each bundle, for bills of materials. */
+const packages = {};
+
+function packagesIn(files) {
+  const folders = files.flatMap((file) => /^(.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? []);
+  return [...new Set(folders)].sort((a, b) => (a < b ? -1 : 1)).map((folder) => {
+    const { name, version, license = '' } = JSON.parse(readFileSync(path.join(root, folder, 'package.json'), 'utf8'));
+    return { name, version, license };
+  });
+}
+
 async function bundle(entry) {
   const { out } = entry;
   const outfile = path.join(root, 'dist', `${out}.mjs`);
-  await build({
+  const { metafile } = await build({
     stdin: { contents: contentsOf(entry), resolveDir: root, sourcefile: `${out}.entry.mjs` },
     outfile,
     bundle: true,
@@ -85,13 +96,15 @@ async function bundle(entry) {
     plugins: pluginsOf(entry),
     logLevel: 'warning',
     legalComments: 'none',
+    metafile: true,
   });
+  packages[out] = packagesIn(Object.keys(metafile.inputs));
   return `${out}.mjs ${Math.round(statSync(outfile).size / 1024)} kB`;
 }
 
 /** Bundles of a former layout; the others are replaced in place, so that running programs find theirs. */
 function removeStale() {
-  const known = new Set(entries.map(({ out }) => `${out}.mjs`));
+  const known = new Set(['packages.json', ...entries.map(({ out }) => `${out}.mjs`)]);
   for (const file of readdirSync(path.join(root, 'dist'))) {
     if (!known.has(file)) rmSync(path.join(root, 'dist', file), { recursive: true });
   }
@@ -99,5 +112,9 @@ function removeStale() {
 
 const only = process.argv.slice(2);
 const sizes = await Promise.all(entries.filter(({ out }) => only.length === 0 || only.includes(out)).map(bundle));
-if (only.length === 0) removeStale();
+if (only.length === 0) {
+  const sorted = Object.fromEntries(Object.entries(packages).sort(([a], [b]) => (a < b ? -1 : 1)));
+  writeFileSync(path.join(root, 'dist', 'packages.json'), `${JSON.stringify(sorted, undefined, 1)}\n`);
+  removeStale();
+}
 console.log(`dist: ${sizes.join(', ')}`);
