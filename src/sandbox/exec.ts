@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { ExpectedError, UsageError } from '../runtime/errors.ts';
+import type { Environment } from '../runtime/process.ts';
 import { inNamespace, isNodeAlive } from './fabric/fabric.ts';
 import { isAlive } from './processes.ts';
 import { readRecords, type PodRecord } from './pods/record.ts';
@@ -9,7 +10,7 @@ import { clusterOf, nodeOf, type SandboxPlan } from './plan.ts';
 /** A program to be run in a sandbox: the command line and, for one in a pod, its whole environment. */
 export interface ExecCommand {
   readonly command: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
+  readonly env?: Environment;
 }
 
 /** A pod to run something in. */
@@ -79,6 +80,6 @@ export function execInPod(
       hint: `Look at it with: kubectl --context ${target.cluster} -n ${record.namespace} describe pod ${record.name}`,
     });
   }
-  const { pid } = running[1];
-  return { command: besideCommand(pid, command), env: environmentOf(pid) };
+  const [, process] = running;
+  return besideCommand(process, command, process.container === undefined ? environmentOf(process.pid) : {});
 }

@@ -8,14 +8,20 @@ import type { ImageTable } from './pods/image.ts';
  */
 export const ENGINE_FLAGS = ['--no-opt', '--optimize-for-size', '--max-semi-space-size=1'] as const;
 
-/** The programs of this machine that stand for images; `dist` is the folder with our bundles. */
-export function sandboxImages(node: string, dist: string): ImageTable {
-  const sandbox = path.join(dist, 'sandbox.mjs');
+/** The images of our daemons as programs of this machine; `dist` is the folder with our bundles. */
+export function daemonPrograms(node: string, dist: string): ImageTable {
   // As in a real image: its programs are found by name, for whoever looks into a pod.
   const env = { PATH: `${path.resolve(dist, '../bin')}:${POD_PATH}` };
   return {
     'submariner-gateway': { entrypoint: [node, ...ENGINE_FLAGS, path.join(dist, 'engine.mjs')], env },
     'submariner-route-agent': { entrypoint: [node, path.join(dist, 'routeagent.mjs')], env },
+  };
+}
+
+/** The programs of this machine that stand for images of the sandbox itself. */
+export function helperPrograms(node: string, dist: string): ImageTable {
+  const sandbox = path.join(dist, 'sandbox.mjs');
+  return {
     echo: { entrypoint: [node, sandbox, 'echo'] },
     client: { entrypoint: [node, sandbox, 'client'] },
     nettest: { entrypoint: [node, sandbox, 'client'] },

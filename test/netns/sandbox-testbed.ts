@@ -226,7 +226,7 @@ export class SandboxTestbed {
   exec(pod: string, ...command: readonly string[]): Promise<Ran> {
     const nodeDir = (name: string): string => this.nodeDir(name);
     const { command: words, env }: ExecCommand = execInPod(this.plan, { cluster: 'east', pod }, nodeDir, command);
-    return run(words, env);
+    return run(words, env as Readonly<Record<string, string>> | undefined);
   }
 
   execOnNode(on: NodePlan, ...command: readonly string[]): Promise<Ran> {

@@ -24,7 +24,7 @@ interface Demo {
 
 function optionsOf(run: CommandRun, flags: DemoFlags): SandboxOptions {
   const size = { clusters: ['east', 'west'], nodes: 3, gateways: 1, wanLatencyMs: 0 };
-  return { name: flags.name, ...size, controlPlane: controlPlanePath(run, flags) };
+  return { name: flags.name, ...size, controlPlane: controlPlanePath(run, flags), runtime: flags.runtime };
 }
 
 function interrupted(cause: unknown, name: string): ExpectedError {

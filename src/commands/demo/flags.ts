@@ -4,4 +4,5 @@ export interface DemoFlags {
   readonly cableDriver: string;
   readonly keep: boolean;
   readonly controlPlane: string;
+  readonly runtime: 'process' | 'podman';
 }

@@ -13,6 +13,7 @@ export function registerDemo(program: Command, context: CommandContext): void {
     group: GROUPS.sandbox,
     examples: [
       { what: 'With IPsec', command: 'subctl demo' },
+      { what: 'With the images that npm run images has built', command: 'subctl demo --runtime podman' },
       { what: 'With WireGuard, and leave it running', command: 'subctl demo --cable-driver wireguard --keep' },
     ],
     flags: (command) => {
@@ -24,7 +25,10 @@ export function registerDemo(program: Command, context: CommandContext): void {
             .default('ipsec'),
         )
         .addOption(new Option('--keep', 'leave the clusters running').default(false))
-        .addOption(new Option('--control-plane <embedded|DIR>', 'as for sandbox up').default('embedded'));
+        .addOption(new Option('--control-plane <embedded|DIR>', 'as for sandbox up').default('embedded'))
+        .addOption(
+          new Option('--runtime <how>', 'as for sandbox up').choices(['process', 'podman']).default('process'),
+        );
     },
     run: async (run, _args, flags) => (await import('./demo.ts')).demo(run, flags),
   });

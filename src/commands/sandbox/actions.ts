@@ -16,8 +16,9 @@ import { binDirectory, controlPlanePath, isOnPath, programName, requireRoot, san
 export { sandboxFault } from './fault.ts';
 
 function upOptions(run: CommandRun, flags: UpFlags): SandboxOptions {
-  const { name, clusters, nodes, gateways, wanLatency } = flags;
-  return { name, clusters, nodes, gateways, wanLatencyMs: wanLatency, controlPlane: controlPlanePath(run, flags) };
+  const { name, clusters, nodes, gateways, wanLatency, runtime } = flags;
+  const controlPlane = controlPlanePath(run, flags);
+  return { name, clusters, nodes, gateways, wanLatencyMs: wanLatency, controlPlane, runtime };
 }
 
 /** `subctl sandbox up` */

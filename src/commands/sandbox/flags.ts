@@ -11,6 +11,7 @@ export interface UpFlags extends SandboxFlags {
   /** Milliseconds. */
   readonly wanLatency: number;
   readonly controlPlane: string;
+  readonly runtime: 'process' | 'podman';
 }
 
 /** Flags of `sandbox fault`. */

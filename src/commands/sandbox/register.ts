@@ -41,6 +41,11 @@ function upFlags(command: Command): void {
         '--control-plane <embedded|DIR>',
         'embedded API server, or a directory with kube-apiserver and etcd',
       ).default('embedded'),
+    )
+    .addOption(
+      new Option('--runtime <how>', 'the daemons run as programs of this machine, or by podman from their images')
+        .choices(['process', 'podman'])
+        .default('process'),
     );
 }
 
@@ -80,6 +85,7 @@ function addLifecycle(group: Command, context: CommandContext): void {
         what: 'Three clusters, far from each other',
         command: 'subctl sandbox up --clusters east,west,south --wan-latency 20ms',
       },
+      { what: 'With the images that npm run images has built', command: 'subctl sandbox up --runtime podman' },
     ],
     flags: upFlags,
     action: (actions) => actions.sandboxUp,

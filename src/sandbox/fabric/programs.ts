@@ -19,6 +19,10 @@ export interface Pause {
  */
 export function programName(words: readonly string[]): string {
   const script = words.findIndex((word) => word.endsWith('.mjs'));
+  // In an image the program has a name without ending.
+  if (script < 0 && path.basename(words[0] ?? '') === 'node') {
+    return path.basename(words.slice(1).find((word) => !word.startsWith('-')) ?? 'node');
+  }
   const name = path.basename(words[Math.max(0, script)] ?? '', '.mjs');
   if (name === 'charon-systemd') return 'charon';
   return name === 'sandbox' ? (words[script + 1] ?? name) : name;

@@ -1,5 +1,6 @@
 import { destroyFabric } from '../fabric/fabric.ts';
 import { identify, isAlive, processesWithArgument, signalProcess, type ProcessIdentity } from '../processes.ts';
+import { removeContainers } from '../podman/remove.ts';
 import { readState, removeFiles } from './state.ts';
 import { waitFor, type SandboxTools } from './tools.ts';
 
@@ -11,9 +12,10 @@ function recorded(tools: SandboxTools): readonly ProcessIdentity[] {
   }
 }
 
-/** The sandbox's own processes, wherever they run: those in its state, and those started with a configuration of it. */
+/** The sandbox's own processes, wherever they run: those in its state, those started with a configuration of it, and podman's. */
 function ownProcesses(tools: SandboxTools): readonly ProcessIdentity[] {
-  const configured = processesWithArgument((argument) => argument.startsWith(`${tools.files.dir}/config/`));
+  const ours = [`${tools.files.dir}/config/`, `${tools.files.podmanDir}/`];
+  const configured = processesWithArgument((argument) => ours.some((folder) => argument.startsWith(folder)));
   const all = [...configured, ...recorded(tools)].filter(isAlive);
   return [...new Map(all.map((identity) => [identity.pid, identity])).values()];
 }
@@ -46,6 +48,8 @@ export async function removeSandbox(tools: SandboxTools, name: string): Promise<
   // Control planes and node agents first, so that nothing is started anew while the rest is removed.
   const own = await endOwnProcesses(tools);
   const { processes, namespaces } = await destroyFabric(tools, name, { graceMs: 0 });
+  const containers = await endOwnProcesses(tools);
+  await removeContainers(tools.runner, tools.files.podmanDir, name);
   removeFiles(tools.files);
-  return { processes: own + processes, namespaces };
+  return { processes: own + processes + containers, namespaces };
 }

@@ -3,11 +3,11 @@ import path from 'node:path';
 import type { Node } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { conditionOf } from '../controllers/pods.ts';
-import { sandboxImages } from '../images.ts';
-import { nodeConfig } from '../node/config.ts';
+import { daemonPrograms, helperPrograms } from '../images.ts';
+import { nodeConfig, type NodeConfig } from '../node/config.ts';
 import { API_PORT, type ClusterPlan, type NodePlan, type SandboxPlan } from '../plan.ts';
 import type { ProcessIdentity } from '../processes.ts';
-import { writeFileAtomically, type SandboxState } from './state.ts';
+import { readState, writeFileAtomically, type SandboxState } from './state.ts';
 import { clusterClient, readSecrets, startProgram, waitFor, type SandboxTools } from './tools.ts';
 
 const READY_MS = 30_000;
@@ -15,6 +15,14 @@ const READY_MS = 30_000;
 /** The role of a node's agent in the state of the sandbox. */
 export function nodeRole(node: NodePlan): string {
   return `node/${node.name}`;
+}
+
+/** What runs the pods of a node. */
+function runtimeOf({ files, product }: SandboxTools): Pick<NodeConfig, 'images' | 'podmanHome'> {
+  const { node, dist } = product;
+  const helpers = helperPrograms(node, dist);
+  if (readState(files)?.options.runtime === 'podman') return { images: helpers, podmanHome: files.podmanDir };
+  return { images: { ...daemonPrograms(node, dist), ...helpers } };
 }
 
 /** Starts the agent of a node whose network is there. */
@@ -25,7 +33,7 @@ export async function startNode(
   node: NodePlan,
   started: (role: string, identity: ProcessIdentity) => void,
 ): Promise<void> {
-  const { files, product } = tools;
+  const { files } = tools;
   const nodeDir = files.nodeDir(node.name);
   mkdirSync(nodeDir, { recursive: true, mode: 0o700 });
   const role = nodeRole(node);
@@ -34,7 +42,7 @@ export async function startNode(
     caFile: path.join(files.clusterDir(cluster.name), 'ca.crt'),
     token: readSecrets(files, cluster.name).adminToken,
     nodeDir,
-    images: sandboxImages(product.node, product.dist),
+    ...runtimeOf(tools),
   });
   writeFileAtomically(files.config(role), JSON.stringify(config, undefined, 2));
   started(role, await startProgram(tools, 'node', role, node.namespace));

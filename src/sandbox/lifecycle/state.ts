@@ -14,6 +14,8 @@ export interface SandboxOptions {
   readonly wanLatencyMs: number;
   /** `embedded`, or a directory with kube-apiserver and etcd. */
   readonly controlPlane: string;
+  /** `process`: the daemons are programs of this machine; `podman`: containers, from images. */
+  readonly runtime: 'process' | 'podman';
 }
 
 /** What stands in state.json: enough to find, use and remove a sandbox from another process. */
@@ -61,6 +63,8 @@ export interface SandboxFiles {
   secrets(cluster: string): string;
   readonly portFile: string;
   nodeDir(node: string): string;
+  /** Everything of podman, when it runs the daemons. */
+  readonly podmanDir: string;
 }
 
 /** The layout of a sandbox's directory; the lock is beside it, so that it outlives `down`. */
@@ -79,6 +83,7 @@ export function sandboxFiles(root: string, name: string): SandboxFiles {
     clusterDir: (cluster) => path.join(dir, 'clusters', cluster),
     secrets: (cluster) => path.join(dir, 'clusters', cluster, 'secrets.json'),
     portFile: path.join(dir, 'proxy.port'),
+    podmanDir: path.join(dir, 'podman'),
     nodeDir: (node) => path.join(dir, 'nodes', node),
   };
 }

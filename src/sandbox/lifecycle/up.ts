@@ -3,6 +3,8 @@ import { findBinaries } from '../binaries.ts';
 import { createFabric } from '../fabric/fabric.ts';
 import { delayWan } from '../fabric/latency.ts';
 import { planSandbox, type SandboxPlan } from '../plan.ts';
+import { makePodmanHome } from '../podman/home.ts';
+import { requireImages } from '../podman/requirements.ts';
 import { isAlive, type ProcessIdentity } from '../processes.ts';
 import { startControlPlane, startProxy } from './controlplanes.ts';
 import { removeSandbox } from './down.ts';
@@ -160,8 +162,11 @@ export async function startSandbox(tools: SandboxTools, options: SandboxOptions)
   const running = runningAlready(readState(tools.files), options);
   if (running !== undefined) return { state: running, plan, fresh: false };
   if (options.controlPlane !== 'embedded') findBinaries(options.controlPlane);
+  const imageStore =
+    options.runtime === 'podman' ? await requireImages(tools.runner, tools.product.version) : undefined;
   await removeSandbox(tools, options.name);
   try {
+    if (imageStore !== undefined) makePodmanHome(tools.files.podmanDir, imageStore);
     const state = new StartingState(tools.files, freshState(options, tools.clock.now()));
     return { state: await startAll({ tools, plan, options, state }), plan, fresh: true };
   } catch (error) {

@@ -15,6 +15,8 @@ import { ExpectedError } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { ReconcileLoop } from '../../runtime/loop.ts';
 import { rfc3339 } from '../pods/container.ts';
+import { Podman } from '../podman/podman.ts';
+import { cgroupName } from '../podman/remove.ts';
 import { PodNetworks } from '../pods/network.ts';
 import { covers } from '../pods/status.ts';
 import type { PodHost } from '../pods/worker.ts';
@@ -196,6 +198,15 @@ async function renew(client: KubeClient, lease: Lease, signal: AbortSignal): Pro
   }
 }
 
+function podmanOf(
+  { sandbox, namespace, podmanHome }: NodeConfig,
+  dependencies: Pick<Agent, 'clock' | 'logger'>,
+): Pick<PodHost, 'podman'> {
+  if (podmanHome === undefined) return {};
+  const podman = new Podman(podmanHome, dependencies);
+  return { podman: { podman, network: namespace, cgroupParent: `/${cgroupName(sandbox)}` } };
+}
+
 function podHost({ config, client, clock, logger, runner, services, address }: Agent): PodHost {
   const { sandbox, node, podCidr, podGateway, images, nodeDir, restartMs = RESTART_MS } = config;
   return {
@@ -204,6 +215,7 @@ function podHost({ config, client, clock, logger, runner, services, address }: A
     logger,
     networks: new PodNetworks({ sandbox, node, podCidr, podGateway, runner, clock }),
     images,
+    ...podmanOf(config, { clock, logger }),
     nodeDir,
     nodeName: node,
     get hostIP() {

@@ -5,6 +5,8 @@ import { clusterOf, nodeOf, type SandboxPlan } from '../plan.ts';
 export interface NodeConfig {
   readonly sandbox: string;
   readonly node: string;
+  /** Its network namespace. */
+  readonly namespace: string;
   /** On the LAN; the node's InternalIP. */
   readonly address: string;
   /** The link of the node on its LAN. */
@@ -22,6 +24,8 @@ export interface NodeConfig {
   /** Added to the labels every node has. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly images: ImageTable;
+  /** Folder of the podman that runs all other images; without it they are refused. */
+  readonly podmanHome?: string;
   /** Time between two renewals of the node's Lease; default 2000. */
   readonly heartbeatMs?: number;
   /** Wait before the first restart of a container; default 500, doubled with each further restart up to 10 s. */
@@ -31,16 +35,17 @@ export interface NodeConfig {
 /** What the plan does not know about a node. */
 export type NodeSettings = Pick<
   NodeConfig,
-  'server' | 'caFile' | 'token' | 'nodeDir' | 'images' | 'labels' | 'heartbeatMs' | 'restartMs'
+  'server' | 'caFile' | 'token' | 'nodeDir' | 'images' | 'podmanHome' | 'labels' | 'heartbeatMs' | 'restartMs'
 >;
 
 /** The configuration of the agent of a planned node. Throws UsageError for an unknown name. */
 export function nodeConfig(plan: SandboxPlan, cluster: string, node: string, settings: NodeSettings): NodeConfig {
   const clusterPlan = clusterOf(plan, cluster);
-  const { name, address, uplink, podCidr, podGateway } = nodeOf(clusterPlan, node);
+  const { name, namespace, address, uplink, podCidr, podGateway } = nodeOf(clusterPlan, node);
   return {
     sandbox: plan.name,
     node: name,
+    namespace,
     address,
     uplink,
     podCidr,

@@ -4,9 +4,9 @@ import type { Pod } from '../../kube/objects.ts';
 import { RESOURCES, resourcePath } from '../../kube/resources.ts';
 import { rfc3339 } from '../pods/container.ts';
 import { endProcess } from '../pods/container.ts';
-import { adoptProcess } from '../pods/launch.ts';
 import { readRecord, recordedUids, removePodDir } from '../pods/record.ts';
 import { covers, podStatus } from '../pods/status.ts';
+import { adoptContainer } from '../pods/starting.ts';
 import { PodWorker, type PodHost } from '../pods/worker.ts';
 
 type DyingPod = Pod & { readonly metadata: Pod['metadata'] & { readonly deletionGracePeriodSeconds?: number } };
@@ -126,7 +126,7 @@ export class NodePods {
   async #removeRemains(uid: string): Promise<void> {
     const { nodeDir, clock, networks } = this.#host;
     const { containers = {}, network, podIP = '' } = readRecord(nodeDir, uid) ?? {};
-    const processes = Object.values(containers).map((one) => adoptProcess(one, clock, this.#leave));
+    const processes = Object.values(containers).map((one) => adoptContainer(this.#host, one, this.#leave));
     await Promise.all(processes.map((process) => endProcess(process, clock, FORCED_GRACE_SECONDS * 1000)));
     if (network !== undefined) await networks.remove(uid, { namespace: network, address: podIP });
     removePodDir(nodeDir, uid);

@@ -7,7 +7,7 @@ import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { isAlive, signalProcess } from '../processes.ts';
 import { ContainerProblem } from './image.ts';
-import { adoptProcess, signalGroup, type ContainerProcess, type Ended } from './launch.ts';
+import { signalGroup, type ContainerProcess, type Ended } from './launch.ts';
 import { runProbe, type ProbeTarget } from './probes.ts';
 import type { ContainerRecord } from './record.ts';
 import type { ContainerView } from './status.ts';
@@ -25,6 +25,8 @@ export interface ContainerOptions {
   readonly imageId: string;
   readonly podIP: () => string;
   readonly start: () => Promise<StartedContainer>;
+  /** Takes over the process that an earlier agent has started. */
+  readonly adopt: (record: ContainerRecord, leave: AbortSignal) => ContainerProcess;
   /** The environment alone, for probes of a process taken over. */
   readonly environment: () => Promise<Readonly<Record<string, string>>>;
   /** Called after every change of the view. */
@@ -124,18 +126,20 @@ export class ContainerRunner {
   }
 
   async #begin(halt: AbortSignal, leave: AbortSignal): Promise<StartedContainer | undefined> {
-    const { start, environment, clock, logger, container } = this.#options;
+    const { start, adopt, environment, clock, logger, container } = this.#options;
     const before = this.#record;
     try {
       if (before !== undefined && this.#state.terminated === undefined && isAlive(before)) {
-        const process = adoptProcess(before, clock, leave);
+        const process = adopt(before, leave);
         this.#show({ running: { startedAt: before.startedAt } });
         return { process, env: await environment() };
       }
       const started = await start();
       const startedAt = rfc3339(clock);
       if (before !== undefined) this.#restartCount += 1;
-      this.#record = { ...started.process.identity, startedAt, restartCount: this.#restartCount };
+      const { identity, container: box } = started.process;
+      const boxed = box === undefined ? {} : { container: box };
+      this.#record = { ...identity, ...boxed, startedAt, restartCount: this.#restartCount };
       this.#show({ running: { startedAt } });
       return started;
     } catch (error) {
@@ -169,7 +173,7 @@ export class ContainerRunner {
   async #probe(started: StartedContainer, watch: AbortController): Promise<void> {
     const { container, clock, podIP, logger } = this.#options;
     const { readinessProbe, livenessProbe, startupProbe } = container;
-    const target: ProbeTarget = { container, podIP: podIP(), process: started.process.identity, env: started.env };
+    const target: ProbeTarget = { container, podIP: podIP(), process: started.process, env: started.env };
     const killing =
       (kind: string) =>
       (good: boolean): void => {

@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { messageOf } from '../../runtime/errors.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { namespaceFile } from '../fabric/namespaces.ts';
+import type { PodmanContainer } from '../podman/home.ts';
 import { identify, isAlive, type ProcessIdentity } from '../processes.ts';
 import { ContainerProblem } from './image.ts';
 
@@ -29,6 +30,8 @@ export interface Ended {
 }
 
 export interface ContainerProcess {
+  /** Set when podman runs it. */
+  readonly container?: PodmanContainer;
   readonly identity: ProcessIdentity;
   /** Resolves when the process has ended; never rejects. */
   readonly ended: Promise<Ended>;

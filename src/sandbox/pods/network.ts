@@ -4,7 +4,7 @@ import { parseCidr, formatCidr } from '../../net/cidr.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
 import { POD_BRIDGE } from '../fabric/layout.ts';
-import { isNamespace, listNamespaces, stopProcessesIn } from '../fabric/namespaces.ts';
+import { isNamespace, listNamespaces, namespaceFile, stopProcessesIn } from '../fabric/namespaces.ts';
 import { podNamespace } from '../plan.ts';
 
 /** A pod's own network. */
@@ -60,6 +60,17 @@ export class PodNetworks {
       throw error;
     }
     return { namespace, address };
+  }
+
+  /** Sets what the pod's securityContext asks for. */
+  async setSysctls(
+    { namespace }: PodNetwork,
+    sysctls: readonly { readonly name: string; readonly value: string }[],
+  ): Promise<void> {
+    for (const { name, value } of sysctls) {
+      const set = ['sysctl', '-q', '-w', `${name}=${value}`];
+      await this.#options.runner.run('nsenter', [`--net=${namespaceFile(namespace)}`, ...set]);
+    }
   }
 
   /** Keeps an address of a pod of an earlier agent from being given to another. */

@@ -4,21 +4,36 @@ import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
 import type { Container, Probe } from '../../kube/objects.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import type { ProcessIdentity } from '../processes.ts';
+import type { Environment } from '../../runtime/process.ts';
+import type { PodmanContainer } from '../podman/home.ts';
+import { podmanExec } from '../podman/podman.ts';
+import type { ContainerProcess } from './launch.ts';
 
 /** What is probed: a container's process, reached at the pod's address from the node. */
 export interface ProbeTarget {
   readonly container: Container;
   readonly podIP: string;
-  readonly process: ProcessIdentity;
+  readonly process: ContainerProcess;
   readonly env: Readonly<Record<string, string>>;
 }
 
 const PERIOD_SECONDS = 10;
 
-/** The command line that runs a program beside a container's process: same mounts, network and host name. */
-export function besideCommand(pid: number, command: readonly string[]): readonly string[] {
-  return ['nsenter', `--target=${pid}`, '--mount', '--net', '--uts', '--wd=/', '--', ...command];
+/** A command line, and the environment it is run with. */
+export interface BesideCommand {
+  readonly command: readonly string[];
+  readonly env: Environment;
+}
+
+/** What runs a program beside a container's process: same files, network and host name; with podman the same rights, too. */
+export function besideCommand(
+  process: { readonly pid: number; readonly container?: PodmanContainer | undefined },
+  command: readonly string[],
+  env: Environment,
+): BesideCommand {
+  const { pid, container } = process;
+  if (container !== undefined) return podmanExec(container, command);
+  return { command: ['nsenter', `--target=${pid}`, '--mount', '--net', '--uts', '--wd=/', '--', ...command], env };
 }
 
 function portNumber(port: number | string, container: Container): number {
@@ -27,9 +42,11 @@ function portNumber(port: number | string, container: Container): number {
 }
 
 function probeExec(command: readonly string[], target: ProbeTarget, timeoutMs: number): Promise<boolean> {
-  const [file = '', ...args] = besideCommand(target.process.pid, command);
+  const { identity, container } = target.process;
+  const beside = besideCommand({ pid: identity.pid, container }, command, target.env);
+  const [file = '', ...args] = beside.command;
   return new Promise((resolve) => {
-    const child = spawn(file, args, { env: { ...target.env }, stdio: 'ignore', timeout: timeoutMs });
+    const child = spawn(file, args, { env: { ...beside.env }, stdio: 'ignore', timeout: timeoutMs });
     child.once('error', () => resolve(false));
     child.once('exit', (code) => resolve(code === 0));
   });

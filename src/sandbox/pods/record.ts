@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { writeFileAtomically } from '../lifecycle/state.ts';
+import type { PodmanContainer } from '../podman/home.ts';
 import type { ProcessIdentity } from '../processes.ts';
 
 /** A container's process, as it can be found by others and by a later agent. */
@@ -8,6 +9,8 @@ export interface ContainerRecord extends ProcessIdentity {
   /** RFC 3339. */
   readonly startedAt: string;
   readonly restartCount: number;
+  /** Set when podman runs it. */
+  readonly container?: PodmanContainer;
 }
 
 /** What is kept on disk of a pod that runs on a node. */

@@ -59,8 +59,11 @@ function kindOf(source: string): Mount['kind'] {
   return found.isDirectory() ? 'directory' : 'file';
 }
 
-/** What is mounted into a container; paths of this machine that are mounted at their own place are there already. */
-export function containerMounts(nodeDir: string, pod: Pod, container: Container): readonly Mount[] {
+/**
+ * What is mounted into a container. With `sharesFiles` it sees the files of this machine anyway, so that those which are to
+ * be at their own place are there already.
+ */
+export function containerMounts(nodeDir: string, pod: Pod, container: Container, sharesFiles = true): readonly Mount[] {
   const volumes = volumesOf(pod);
   return mountsOf(pod, container).flatMap((mount) => {
     const volume = volumes.find((one) => one.name === mount.name);
@@ -72,7 +75,7 @@ export function containerMounts(nodeDir: string, pod: Pod, container: Container)
       .join(sourceOf(nodeDir, pod, volume), path.normalize(`/${mount.subPath ?? ''}`))
       .replace(/(?<=.)\/$/, '');
     const target = path.normalize(mount.mountPath);
-    if (source === target && isOfMachine(source)) return [];
+    if (sharesFiles && source === target && isOfMachine(source)) return [];
     const relative = path.relative(nodeDir, source);
     return [
       {

@@ -2,29 +2,23 @@ import { createHash } from 'node:crypto';
 import type { KubeClient } from '../../kube/client.ts';
 import type { ConfigMap, Container, Pod, Secret } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
-import type { Clock } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { ContainerRunner, rfc3339, type StartedContainer } from './container.ts';
-import { buildEnvironment, expand, hostNameOf, type PodFacts, type PodObjects } from './environment.ts';
-import { commandOf, programOf, type ImageTable } from './image.ts';
-import { launchContainer } from './launch.ts';
-import { locateOnMachine, mountWords } from './mounts.ts';
+import { buildEnvironment, hostNameOf, type PodFacts, type PodObjects } from './environment.ts';
 import type { PodNetworks } from './network.ts';
-import { logFile, readRecord, removePodDir, writeRecord, type PodRecord } from './record.ts';
+import { readRecord, removePodDir, writeRecord, type ContainerRecord, type PodRecord } from './record.ts';
+import { adoptContainer, imageEnvironment, startContainer, type ContainerHost } from './starting.ts';
 import type { PodView } from './status.ts';
 import { podTokens } from './tokens.ts';
-import { containerMounts, refreshVolumes } from './storage.ts';
+import { refreshVolumes } from './storage.ts';
 import type { TokenSource } from './volumes.ts';
 
 /** What all pods of a node share. */
-export interface PodHost {
+export interface PodHost extends ContainerHost {
   readonly client: KubeClient;
-  readonly clock: Clock;
   readonly logger: Logger;
   readonly networks: PodNetworks;
-  readonly images: ImageTable;
-  readonly nodeDir: string;
   readonly nodeName: string;
   readonly hostIP: string;
   /** Address of Service `kubernetes`; throws while it is not known. */
@@ -148,6 +142,7 @@ export class PodWorker {
     if (this.pod.spec.hostNetwork !== true) {
       const before = network === undefined || podIP === undefined ? undefined : { namespace: network, address: podIP };
       const made = await networks.create(this.#record.uid, before);
+      await networks.setSysctls(made, this.pod.spec.securityContext?.sysctls ?? []);
       this.#keep({ network: made.namespace, podIP: made.address });
     } else {
       this.#keep({});
@@ -189,6 +184,7 @@ export class PodWorker {
         .slice(0, 16)}`,
       podIP: () => this.view.podIP ?? '',
       start: () => this.#start(container),
+      adopt: (record: ContainerRecord, leave: AbortSignal) => adoptContainer(this.#host, record, leave),
       environment: () => this.#environment(container),
       changed: () => this.#containerChanged(),
       clock,
@@ -208,25 +204,16 @@ export class PodWorker {
   }
 
   async #environment(container: Container): Promise<Readonly<Record<string, string>>> {
-    const program = programOf(container, this.#host.images);
-    return buildEnvironment(container, program.env ?? {}, this.#facts(), this.#objects());
+    return buildEnvironment(container, imageEnvironment(this.#host, container), this.#facts(), this.#objects());
   }
 
   async #start(container: Container): Promise<StartedContainer> {
-    const { nodeDir } = this.#host;
-    const { namespace, name, network } = this.#record;
-    const program = programOf(container, this.#host.images);
     const env = await this.#environment(container);
-    const process = await launchContainer({
-      ...(network === undefined ? {} : { namespace: network }),
-      hostName: hostNameOf(this.#facts()),
-      nodeDir,
-      mounts: mountWords(containerMounts(nodeDir, this.pod, container), locateOnMachine),
-      command: commandOf(container, program).map((word) => expand(word, env)),
+    const hostName = hostNameOf(this.#facts());
+    return {
+      process: await startContainer(this.#host, { pod: this.pod, record: this.#record, container, env, hostName }),
       env,
-      logFile: logFile(nodeDir, namespace, name, container.name),
-    });
-    return { process, env };
+    };
   }
 
   #facts(): PodFacts {

@@ -28,6 +28,7 @@ const STATE: SandboxState = {
     gateways: 1,
     wanLatencyMs: 0,
     controlPlane: 'embedded',
+    runtime: 'process',
   },
   phase: 'up',
   createdAt: '2026-01-01T00:00:00Z',
