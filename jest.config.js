@@ -1,4 +1,4 @@
-/** One project a kind of test, so that each can be run alone: npm run test:unit, test:netns, test:e2e, test:faults. */
+/** One project a kind of test, so that each can be run alone: npm run test:unit, test:netns, test:e2e, test:faults, test:images. */
 const base = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
@@ -17,9 +17,11 @@ export default {
         '<rootDir>/test/netns/',
         '<rootDir>/test/e2e/',
         '<rootDir>/test/faults/',
+        '<rootDir>/test/images/',
       ],
     },
     { ...base, displayName: 'netns', testMatch: ['<rootDir>/test/netns/**/*.test.ts'] },
+    { ...base, displayName: 'images', testMatch: ['<rootDir>/test/images/**/*.test.ts'] },
     { ...base, displayName: 'faults', testMatch: ['<rootDir>/test/faults/**/*.test.ts'] },
     { ...base, displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/**/*.test.ts'] },
   ],
