@@ -18,6 +18,7 @@ export interface PodmanHome {
 /** What is known of a container that podman runs. */
 export interface PodmanContainer {
   readonly name: string;
+  readonly id: string;
   /** Folder of the podman that runs it. */
   readonly home: string;
 }

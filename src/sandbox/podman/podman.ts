@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
@@ -17,7 +17,7 @@ export interface PodmanCommand {
 }
 
 const WATCH_MS = 100;
-const EXIT_MS = 20_000;
+const EXIT_MS = 5000;
 const SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** A podman command of a sandbox. */
@@ -30,12 +30,6 @@ export function podmanExec({ name, home }: PodmanContainer, command: readonly st
   return podmanCommand(home, ['exec', '--interactive', name, ...command]);
 }
 
-interface PodmanOptions {
-  /** A descriptor. */
-  readonly log?: number;
-  readonly timeoutMs?: number;
-}
-
 interface Output {
   readonly code: number | null;
   readonly stdout: string;
@@ -43,13 +37,12 @@ interface Output {
 }
 
 /** Runs podman to its end. With a log file its descriptors are that file, which the container inherits. */
-function podman(home: string, words: readonly string[], { log, timeoutMs }: PodmanOptions = {}): Promise<Output> {
+function podman(home: string, words: readonly string[], log?: number): Promise<Output> {
   const { command, env } = podmanCommand(home, words);
   const [file = '', ...args] = command;
   return new Promise((resolve) => {
     const child = spawn(file, args, {
       env: { ...env },
-      ...(timeoutMs === undefined ? {} : { timeout: timeoutMs, killSignal: 'SIGKILL' }),
       stdio: log === undefined ? ['ignore', 'pipe', 'pipe'] : ['ignore', log, log],
     });
     let stdout = '';
@@ -84,7 +77,7 @@ export class Podman {
     mkdirSync(path.dirname(logFile), { recursive: true });
     const log = openSync(logFile, 'a', 0o600);
     try {
-      const { code } = await podman(this.home, runWords(run), { log });
+      const { code } = await podman(this.home, runWords(run), log);
       if (code !== 0) {
         void this.#remove(run.name);
         throw new ContainerProblem(
@@ -95,35 +88,42 @@ export class Podman {
     } finally {
       closeSync(log);
     }
-    const pid = Number((await podman(this.home, ['inspect', '--format={{.State.Pid}}', run.name])).stdout.trim());
+    const { stdout } = await podman(this.home, ['inspect', '--format={{.State.Pid}} {{.ID}}', run.name]);
+    const [pid = 0, id = ''] = [Number(stdout.split(' ')[0]), stdout.trim().split(' ')[1]];
     // A process that has ended by now has no number any more.
     const identity = (pid > 0 ? identify(pid) : undefined) ?? { pid, startTime: 'ended' };
-    const container = { name: run.name, home: this.home };
-    return { identity, container, ended: this.#end(identity, run.name, new AbortController().signal) };
+    const container = { name: run.name, id, home: this.home };
+    return { identity, container, ended: this.#end(identity, container, new AbortController().signal) };
   }
 
   /** Takes over a container that an earlier agent has started. */
-  adopt(identity: ProcessIdentity, { name, home }: PodmanContainer, leave: AbortSignal): ContainerProcess {
-    return { identity, container: { name, home }, ended: this.#end(identity, name, leave) };
+  adopt({ pid, startTime }: ProcessIdentity, container: PodmanContainer, leave: AbortSignal): ContainerProcess {
+    const identity = { pid, startTime };
+    return { identity, container, ended: this.#end(identity, container, leave) };
   }
 
   /** Resolves when the process has ended and its container is removed. */
-  async #end(identity: ProcessIdentity, name: string, leave: AbortSignal): Promise<Ended> {
+  async #end(identity: ProcessIdentity, container: PodmanContainer, leave: AbortSignal): Promise<Ended> {
     while (isAlive(identity)) {
       if (leave.aborted) return {};
       await this.#clock.sleep(WATCH_MS, leave);
     }
     if (leave.aborted) return {};
-    const ended = await this.#exitCode(name);
-    await this.#remove(name);
+    const ended = await this.#exitCode(container);
+    await this.#remove(container.name);
     return ended;
   }
 
-  /** Podman learns of an end a moment later, or never when what watched for it was killed, too. */
-  async #exitCode(name: string): Promise<Ended> {
-    const { code, stdout } = await podman(this.home, ['wait', name], { timeoutMs: EXIT_MS });
-    const exitCode = code === 0 ? Number(stdout.trim()) : -1;
-    return Number.isInteger(exitCode) && exitCode >= 0 ? { exitCode } : {};
+  /** What watches over a container writes down how it ended, unless it was killed, too. */
+  async #exitCode({ id, home }: PodmanContainer): Promise<Ended> {
+    if (id === '') return {};
+    const file = path.join(home, 'tmp/exits', id);
+    for (const deadline = this.#clock.monotonic() + EXIT_MS; this.#clock.monotonic() < deadline;) {
+      const said = existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
+      if (/^\d+$/.test(said)) return { exitCode: Number(said) };
+      await this.#clock.sleep(WATCH_MS);
+    }
+    return {};
   }
 
   async #remove(name: string): Promise<void> {
