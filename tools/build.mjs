@@ -73,10 +73,12 @@ const packages = {};
 
 function packagesIn(files) {
   const folders = files.flatMap((file) => /^(.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? []);
-  return [...new Set(folders)].sort((a, b) => (a < b ? -1 : 1)).map((folder) => {
-    const { name, version, license = '' } = JSON.parse(readFileSync(path.join(root, folder, 'package.json'), 'utf8'));
-    return { name, version, license };
-  });
+  return [...new Set(folders)]
+    .sort((a, b) => (a < b ? -1 : 1))
+    .map((folder) => {
+      const { name, version, license = '' } = JSON.parse(readFileSync(path.join(root, folder, 'package.json'), 'utf8'));
+      return { name, version, license };
+    });
 }
 
 async function bundle(entry) {

@@ -17,7 +17,15 @@ import { identify, isAlive, signalProcess, startDaemon } from '../../../src/sand
 
 const STATE: SandboxState = {
   format: 1,
-  options: { name: 'a', clusters: ['east'], nodes: 1, gateways: 1, wanLatencyMs: 0, controlPlane: 'embedded', runtime: 'process' },
+  options: {
+    name: 'a',
+    clusters: ['east'],
+    nodes: 1,
+    gateways: 1,
+    wanLatencyMs: 0,
+    controlPlane: 'embedded',
+    runtime: 'process',
+  },
   phase: 'up',
   createdAt: '2026-01-01T00:00:00Z',
   proxyPort: 1,
