@@ -22,6 +22,8 @@ export const RESOURCES = {
   replicaSets: resource('apps', 'v1', 'replicasets', 'ReplicaSet'),
   leases: resource('coordination.k8s.io', 'v1', 'leases', 'Lease'),
   endpointSlices: resource('discovery.k8s.io', 'v1', 'endpointslices', 'EndpointSlice'),
+  /** Before Kubernetes 1.21. */
+  olderEndpointSlices: resource('discovery.k8s.io', 'v1beta1', 'endpointslices', 'EndpointSlice'),
   roles: resource(RBAC, 'v1', 'roles', 'Role'),
   roleBindings: resource(RBAC, 'v1', 'rolebindings', 'RoleBinding'),
   clusterRoles: resource(RBAC, 'v1', 'clusterroles', 'ClusterRole', false),

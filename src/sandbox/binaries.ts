@@ -2,9 +2,12 @@ import { createPublicKey } from 'node:crypto';
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import path from 'node:path';
+import { createRunner } from '../host/command.ts';
 import type { KubeClient } from '../kube/client.ts';
+import { RESOURCES } from '../kube/resources.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { ExpectedError, messageOf } from '../runtime/errors.ts';
+import { silentLogger } from '../runtime/logger.ts';
 import type { ControlPlaneConfig } from './controlplane-config.ts';
 import { writeFileAtomically } from './lifecycle/state.ts';
 import { API_PORT } from './plan.ts';
@@ -13,7 +16,10 @@ import { isAlive, signalProcess, startDaemon, type ProcessIdentity } from './pro
 
 const ETCD = 'http://127.0.0.1:2379';
 const ETCD_PEER = 'http://127.0.0.1:2380';
-const READY_MS = 60_000;
+/** Real programs on a busy machine. */
+export const BINARIES_READY_MS = 120_000;
+/** How long a program may take to end before it is killed. */
+const END_MS = 5000;
 
 /** kube-apiserver and etcd under way. */
 export interface Binaries {
@@ -50,6 +56,23 @@ function etcdArguments(config: ControlPlaneConfig): readonly string[] {
     '--unsafe-no-fsync',
     '--log-level=warn',
   ];
+}
+
+/** The version that a kube-apiserver tells of itself, e.g. `1.36`; undefined when it says something else. */
+async function minorVersion(apiServer: string): Promise<number | undefined> {
+  const { stdout } = await createRunner({ logger: silentLogger }).run(apiServer, ['--version'], {
+    timeoutMs: BINARIES_READY_MS,
+  });
+  const found = /v1\.(\d+)\./.exec(stdout)?.[1];
+  return found === undefined ? undefined : Number(found);
+}
+
+/**
+ * Servers before 1.21 give pods a token out of a Secret that a controller keeps for every account, newer ones a bound
+ * token. The older ones can do the latter, too, when asked.
+ */
+function gates(minor: number | undefined): readonly string[] {
+  return minor !== undefined && minor < 21 ? ['--feature-gates=BoundServiceAccountTokenVolume=true'] : [];
 }
 
 function apiServerArguments(config: ControlPlaneConfig, files: ServiceAccountFiles): readonly string[] {
@@ -111,11 +134,12 @@ async function untilReady(
   processes: readonly ProcessIdentity[],
   log: string,
 ): Promise<void> {
-  const endMs = clock.monotonic() + READY_MS;
+  const endMs = clock.monotonic() + BINARIES_READY_MS;
   for (;;) {
     try {
-      // Answers once the storage and the built-in objects are there.
-      await client.request('GET', '/api/v1/namespaces/kube-system');
+      // Roles are there once it is ready; the Service is the last of the objects that every cluster starts with.
+      await client.request('GET', '/readyz');
+      await client.get(RESOURCES.services, 'kubernetes', { namespace: 'default' });
       return;
     } catch (error) {
       const ended = processes.some((one) => !isAlive(one));
@@ -123,12 +147,20 @@ async function untilReady(
         await clock.sleep(200);
         continue;
       }
-      const why = ended ? 'ended' : `is not ready after ${READY_MS / 1000} s (${messageOf(error)})`;
+      const why = ended ? 'ended' : `is not ready after ${BINARIES_READY_MS / 1000} s (${messageOf(error)})`;
       throw new ExpectedError(`the control plane ${why}`, {
         hint: `Look at ${log} and etcd.log beside it`,
         cause: error,
       });
     }
+  }
+}
+
+async function endProcess(one: ProcessIdentity, clock: Clock): Promise<void> {
+  signalProcess(one, 'SIGTERM');
+  for (const endMs = clock.monotonic() + END_MS; isAlive(one);) {
+    if (clock.monotonic() > endMs) signalProcess(one, 'SIGKILL');
+    await clock.sleep(50);
   }
 }
 
@@ -142,7 +174,7 @@ export async function startBinaries(config: ControlPlaneConfig, client: KubeClie
     await startDaemon({ file: etcd, args: etcdArguments(config), logFile: log('etcd'), env: {} }),
     await startDaemon({
       file: apiServer,
-      args: apiServerArguments(config, files),
+      args: [...apiServerArguments(config, files), ...gates(await minorVersion(apiServer))],
       logFile: log('kube-apiserver'),
       env: {},
     }),
@@ -150,7 +182,8 @@ export async function startBinaries(config: ControlPlaneConfig, client: KubeClie
   const socket = await bridgeSocket(config.socketPath);
   const close = async (): Promise<void> => {
     socket.close();
-    for (const one of processes.toReversed()) signalProcess(one, 'SIGTERM');
+    // etcd last: without it the API server cannot end in good order.
+    for (const one of processes.toReversed()) await endProcess(one, clock);
   };
   try {
     await untilReady(client, clock, processes, log('kube-apiserver'));

@@ -2,6 +2,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { KubeClient, KubeObject, ResourceType } from '../kube/client.ts';
 import { isAlreadyExists } from '../kube/errors.ts';
+import { endpointSliceType } from '../kube/endpointslices.ts';
 import { createHttpsClient } from '../kube/httpsclient.ts';
 import type { ConfigMap, EndpointSlice } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
@@ -75,11 +76,13 @@ export async function runControlPlane(config: ControlPlaneConfig, signal: AbortS
   const server = await (embedded ? startEmbedded(config, client) : startBinaries(config, client, systemClock));
   const { serviceAccountKey } = server;
   try {
+    const sliceType = await endpointSliceType(client);
+    await createMissing(client, sliceType, apiServerSlice(config));
+    // The last one: it tells the start of the sandbox that this control plane is ready.
     await createMissing(client, RESOURCES.configMaps, kubeadmConfig(config));
-    await createMissing(client, RESOURCES.endpointSlices, apiServerSlice(config));
     logger.info('API server ready', { cluster: config.cluster, server: config.server });
     await Promise.all([
-      runControllers({ client, logger, clock: systemClock, nodeGraceMs: config.nodeGraceMs }, signal),
+      runControllers({ client, logger, clock: systemClock, nodeGraceMs: config.nodeGraceMs, sliceType }, signal),
       runPlatformControllers({ client, logger, clock: systemClock, ca, serviceAccountKey }, signal),
     ]);
   } finally {

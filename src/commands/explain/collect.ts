@@ -5,7 +5,8 @@ import { parseEndpoint } from '../../api/validate.ts';
 import type { NodeLook } from '../../host/look.ts';
 import type { ProbeTarget } from '../../host/prober/protocol.ts';
 import type { KubeObject } from '../../kube/client.ts';
-import type { EndpointSlice, Node, Pod } from '../../kube/objects.ts';
+import { listEndpointSlices } from '../../kube/endpointslices.ts';
+import type { Node, Pod } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { overlayAddress } from '../../net/vtep.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
@@ -44,9 +45,7 @@ async function readObjects({ source, pod, service, end }: Resolved): Promise<Clu
     client.list<Node>(RESOURCES.nodes),
     client.list<KubeObject>(RESOURCES.endpoints, { namespace }),
     client.list<Gateway>(RESOURCES.gateways, { namespace }),
-    service === undefined
-      ? { items: [] }
-      : client.list<EndpointSlice>(RESOURCES.endpointSlices, { namespace: service.metadata.namespace ?? '' }),
+    service === undefined ? [] : listEndpointSlices(client, service.metadata.namespace ?? ''),
   ]);
   const { pods: podCidrs, services: serviceCidrs } = announced(source);
   const base: ClusterEvidence = {
@@ -57,7 +56,7 @@ async function readObjects({ source, pod, service, end }: Resolved): Promise<Clu
     nodes: nodes.items,
     pods: pod === undefined ? [] : [pod],
     services: service === undefined ? [] : [service],
-    slices: slices.items,
+    slices,
     endpoints: endpoints.items.flatMap(readable),
     gateways: gateways.items,
     engines: new Map(),

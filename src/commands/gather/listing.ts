@@ -15,6 +15,8 @@ export interface ListedKind {
   readonly type: ResourceType;
   /** Only of these; default: of all, or where that is not allowed of our own ones. */
   readonly namespaces?: readonly string[];
+  /** The same kind in the version that servers have which do not know `type`. */
+  readonly older?: ResourceType;
   /** What of an object is archived; undefined leaves it out. */
   readonly shape?: (object: KubeObject) => KubeObject | undefined;
 }
@@ -22,10 +24,10 @@ export interface ListedKind {
 /** Lists one kind in some namespaces; a missing right is noted for each, an unknown kind counts as none. */
 async function listIn(
   collecting: Collecting,
-  type: ResourceType,
+  kind: ListedKind,
   namespaces: readonly string[],
 ): Promise<readonly KubeObject[] | undefined> {
-  const lists = await Promise.all(namespaces.map(async (namespace) => listOnce(collecting, type, namespace)));
+  const lists = await Promise.all(namespaces.map(async (namespace) => listOnce(collecting, kind, namespace)));
   const found = lists.filter((list) => list !== undefined);
   return found.length === 0 ? undefined : found.flat();
 }
@@ -36,14 +38,14 @@ function nameOf({ plural, group }: ResourceType): string {
 
 async function listOnce(
   collecting: Collecting,
-  type: ResourceType,
+  { type, older }: Pick<ListedKind, 'type' | 'older'>,
   namespace: string | undefined,
 ): Promise<readonly KubeObject[] | undefined> {
   const { client, signal } = collecting;
   try {
     return (await client.list(type, { signal, ...(namespace === undefined ? {} : { namespace }) })).items;
   } catch (error) {
-    if (isNotFound(error)) return [];
+    if (isNotFound(error)) return older === undefined ? [] : listOnce(collecting, { type: older }, namespace);
     if (!isForbidden(error)) throw error;
     collecting.fail(`not allowed to list ${nameOf(type)} in ${namespace ?? 'all namespaces'}`);
     return undefined;
@@ -52,9 +54,9 @@ async function listOnce(
 
 async function listKind(collecting: Collecting, kind: ListedKind): Promise<readonly KubeObject[] | undefined> {
   const { type, namespaces } = kind;
-  if (namespaces !== undefined) return listIn(collecting, type, namespaces);
-  const all = await listOnce(collecting, type, undefined);
-  return all === undefined && type.namespaced ? listIn(collecting, type, ownNamespaces(collecting)) : all;
+  if (namespaces !== undefined) return listIn(collecting, kind, namespaces);
+  const all = await listOnce(collecting, kind, undefined);
+  return all === undefined && type.namespaced ? listIn(collecting, kind, ownNamespaces(collecting)) : all;
 }
 
 /** Archives objects of one kind in the file where the reader looks for them, below `folder`. */

@@ -20,6 +20,8 @@ export interface ClusterStores {
 
 export interface ControllerContext {
   readonly client: KubeClient;
+  /** The version in which the server has EndpointSlices. */
+  readonly sliceType: ResourceType;
   readonly stores: ClusterStores;
   readonly logger: Logger;
   /** Milliseconds since 1970. */

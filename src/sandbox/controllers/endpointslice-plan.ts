@@ -1,5 +1,7 @@
 import type { Container, EndpointSlice, Pod, Service, ServicePort } from '../../kube/objects.ts';
-import { RESOURCES } from '../../kube/resources.ts';
+import type { ResourceType } from '../../kube/client.ts';
+import { TOPOLOGY_NODE, type OlderEndpoint } from '../../kube/endpointslices.ts';
+import { apiVersionOf, RESOURCES } from '../../kube/resources.ts';
 import { shortHash } from './json.ts';
 import { conditionOf, controllerReference, isFinished, isPodReady, isTerminating } from './pods.ts';
 import { hasLabels } from '../../kube/selectors.ts';
@@ -80,4 +82,20 @@ export function desiredSlice(service: Service, allPods: readonly Pod[]): Endpoin
     endpoints: pods.map((pod) => endpoint(pod, service)),
     ports: (service.spec.ports ?? []).map((port) => slicePort(port, pods)).filter((port) => port !== undefined),
   };
+}
+
+/** What v1beta1 keeps of an endpoint. */
+function olderEndpoint({ addresses, conditions, nodeName, targetRef }: Endpoint): OlderEndpoint {
+  return {
+    addresses,
+    conditions: { ready: conditions?.ready === true },
+    ...(targetRef === undefined ? {} : { targetRef }),
+    ...(nodeName === undefined ? {} : { topology: { [TOPOLOGY_NODE]: nodeName } }),
+  };
+}
+
+/** A slice as the server has it in its version, so that what it keeps is what was written. */
+export function inVersion(slice: EndpointSlice, type: ResourceType): EndpointSlice {
+  if (type === RESOURCES.endpointSlices) return slice;
+  return { ...slice, apiVersion: apiVersionOf(type), endpoints: slice.endpoints.map(olderEndpoint) };
 }

@@ -1,8 +1,7 @@
 import type { EndpointSlice } from '../../kube/objects.ts';
-import { RESOURCES } from '../../kube/resources.ts';
 import { attemptAll } from './attempts.ts';
 import { deleteExactly, inNamespaceOf, type Controller } from './controller.ts';
-import { desiredSlice, isManagedSlice } from './endpointslice-plan.ts';
+import { desiredSlice, inVersion, isManagedSlice } from './endpointslice-plan.ts';
 import { sameJson } from './json.ts';
 
 function key(slice: EndpointSlice): string {
@@ -21,11 +20,12 @@ function sameContent(a: EndpointSlice, b: EndpointSlice): boolean {
 export const endpointSliceController: Controller = {
   name: 'endpointslice',
   watches: ['services', 'pods', 'endpointSlices'],
-  async reconcile({ client, stores }) {
+  async reconcile({ client, sliceType, stores }) {
     const desired = stores.services
       .list()
       .map((service) => desiredSlice(service, stores.pods.list()))
-      .filter((slice) => slice !== undefined);
+      .filter((slice) => slice !== undefined)
+      .map((slice) => inVersion(slice, sliceType));
     const observed = new Map(
       stores.endpointSlices
         .list()
@@ -35,15 +35,12 @@ export const endpointSliceController: Controller = {
     const wanted = new Set(desired.map(key));
     const writes = desired.flatMap((slice) => {
       const current = observed.get(key(slice));
-      if (current === undefined) return [() => client.create(RESOURCES.endpointSlices, slice, inNamespaceOf(slice))];
+      if (current === undefined) return [() => client.create(sliceType, slice, inNamespaceOf(slice))];
       if (sameContent(current, slice)) return [];
       const next = { ...slice, metadata: { ...current.metadata, ...slice.metadata } };
-      return [() => client.replace(RESOURCES.endpointSlices, next, inNamespaceOf(slice))];
+      return [() => client.replace(sliceType, next, inNamespaceOf(slice))];
     });
     const stale = [...observed.values()].filter((slice) => !wanted.has(key(slice)));
-    await attemptAll([
-      ...writes,
-      ...stale.map((slice) => () => deleteExactly(client, RESOURCES.endpointSlices, slice)),
-    ]);
+    await attemptAll([...writes, ...stale.map((slice) => () => deleteExactly(client, sliceType, slice))]);
   },
 };

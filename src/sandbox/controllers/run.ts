@@ -1,4 +1,4 @@
-import type { KubeClient } from '../../kube/client.ts';
+import type { KubeClient, ResourceType } from '../../kube/client.ts';
 import type { DaemonSet, EndpointSlice, Lease, Node, Pod, Service } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { createStore } from '../../kube/store.ts';
@@ -30,6 +30,8 @@ export interface ControllersOptions {
   /** Silence after which a node counts as lost. */
   readonly nodeGraceMs: number;
   readonly controllers?: readonly Controller[];
+  /** The version in which the server has EndpointSlices; default v1. */
+  readonly sliceType?: ResourceType;
 }
 
 const STORE_NAMES: readonly (keyof ClusterStores)[] = [
@@ -43,13 +45,13 @@ const STORE_NAMES: readonly (keyof ClusterStores)[] = [
   'nodeLeases',
 ];
 
-function createStores({ client, logger, clock }: ControllersOptions): ClusterStores {
+function createStores({ client, logger, clock }: ControllersOptions, sliceType: ResourceType): ClusterStores {
   const options = { logger, clock };
   return {
     nodes: createStore<Node>(client, RESOURCES.nodes, options),
     pods: createStore<Pod>(client, RESOURCES.pods, options),
     services: createStore<Service>(client, RESOURCES.services, options),
-    endpointSlices: createStore<EndpointSlice>(client, RESOURCES.endpointSlices, options),
+    endpointSlices: createStore<EndpointSlice>(client, sliceType, options),
     daemonSets: createStore<DaemonSet>(client, RESOURCES.daemonSets, options),
     deployments: createStore<RollingDeployment>(client, RESOURCES.deployments, options),
     replicaSets: createStore<ReplicaSet>(client, RESOURCES.replicaSets, options),
@@ -59,12 +61,12 @@ function createStores({ client, logger, clock }: ControllersOptions): ClusterSto
 
 /** Runs controllers until the signal is aborted; none acts before every cache is complete. Never rejects. */
 export async function runControllers(options: ControllersOptions, signal: AbortSignal): Promise<void> {
-  const stores = createStores(options);
-  const { client, clock, nodeGraceMs } = options;
+  const { client, clock, nodeGraceMs, sliceType = RESOURCES.endpointSlices } = options;
+  const stores = createStores(options, sliceType);
   const synced = (): boolean => STORE_NAMES.every((name) => stores[name].synced);
   const loops = (options.controllers ?? CORE_CONTROLLERS).map((controller) => {
     const logger = options.logger.with({ controller: controller.name });
-    const context: ControllerContext = { client, stores, logger, now: () => clock.now(), nodeGraceMs };
+    const context: ControllerContext = { client, sliceType, stores, logger, now: () => clock.now(), nodeGraceMs };
     const loop = new ReconcileLoop({
       name: controller.name,
       logger,

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { firstAddress } from '../../net/cidr.ts';
+import { BINARIES_READY_MS } from '../binaries.ts';
 import { createCertificateAuthority, issueCertificate, type Subject } from '../certificates.ts';
 import type { ControlPlaneConfig } from '../controlplane-config.ts';
 import { API_PORT, type ClusterPlan, type SandboxPlan } from '../plan.ts';
@@ -13,6 +14,8 @@ import { clusterClient, serverUrl, startProgram, waitFor, type SandboxTools } fr
 /** Silence after which a node of a sandbox counts as lost; a real cluster waits 40 s or more. */
 const NODE_GRACE_MS = 12_000;
 const READY_MS = 30_000;
+/** Written by the control plane when its API server is ready. */
+const LAST_OBJECT = '/api/v1/namespaces/kube-system/configmaps/kubeadm-config';
 
 /** Names and addresses under which an API server is reached. */
 function serverSubject(cluster: ClusterPlan): Subject {
@@ -82,10 +85,10 @@ export async function startControlPlane(
       tools,
       {
         what: `the API server of ${cluster.name}`,
-        timeoutMs: READY_MS,
+        timeoutMs: options.controlPlane === 'embedded' ? READY_MS : BINARIES_READY_MS,
         process: { identity, log: tools.files.log(role) },
       },
-      () => client.request<object>('GET', '/version'),
+      () => client.request<object>('GET', LAST_OBJECT),
     );
   } finally {
     client.close();

@@ -4,7 +4,8 @@ import { createRunner, type CommandRunner } from '../../host/command.ts';
 import { convergeNetwork } from '../../host/network.ts';
 import { applyScript } from '../../host/nft.ts';
 import { DAEMON_TIMES } from '../../kube/brokerclient.ts';
-import type { KubeClient, KubeObject } from '../../kube/client.ts';
+import type { KubeClient, KubeObject, ResourceType } from '../../kube/client.ts';
+import { endpointSliceType } from '../../kube/endpointslices.ts';
 import { isAlreadyExists, isNotFound } from '../../kube/errors.ts';
 import { createHttpsClient } from '../../kube/httpsclient.ts';
 import type { EndpointSlice, Lease, Node, Pod, Service } from '../../kube/objects.ts';
@@ -69,7 +70,7 @@ export async function runNode(config: NodeConfig, signal: AbortSignal, logger: L
     nodes: createStore<Node>(client, RESOURCES.nodes, options),
     pods: createStore<Pod>(client, RESOURCES.pods, { ...options, fieldSelector: `spec.nodeName=${config.node}` }),
     services: createStore<Service>(client, RESOURCES.services, options),
-    slices: createStore<EndpointSlice>(client, RESOURCES.endpointSlices, options),
+    slices: createStore<EndpointSlice>(client, await answeredSliceType(client, clock, signal), options),
     address: addressOf(config),
   };
   try {
@@ -77,6 +78,18 @@ export async function runNode(config: NodeConfig, signal: AbortSignal, logger: L
     await runAgent(agent, signal);
   } finally {
     client.close();
+  }
+}
+
+/** Asks until the API server answers; a node can be started while it is away. */
+async function answeredSliceType(client: KubeClient, clock: Clock, signal: AbortSignal): Promise<ResourceType> {
+  for (;;) {
+    try {
+      return await endpointSliceType(client);
+    } catch {
+      if (signal.aborted) return RESOURCES.endpointSlices;
+      await clock.sleep(RESTART_MS, signal);
+    }
   }
 }
 

@@ -7,11 +7,16 @@ export const servicesCollector: Collector = {
   name: 'services',
   type: 'resources',
   collect: async (collecting) => {
-    const { services, endpointSlices, networkPolicies } = RESOURCES;
+    const { services, endpointSlices, olderEndpointSlices, networkPolicies } = RESOURCES;
     const namespaces = collecting.wishes.workloads ? {} : { namespaces: [...ownNamespaces(collecting), 'default'] };
     await archiveKinds(
       collecting,
-      [services, endpointSlices, networkPolicies].map((type) => ({ type, ...namespaces })),
+      [{ type: services }, { type: endpointSlices, older: olderEndpointSlices }, { type: networkPolicies }].map(
+        (kind) => ({
+          ...kind,
+          ...namespaces,
+        }),
+      ),
     );
   },
 };
