@@ -52,8 +52,8 @@ function privateApt(dir) {
     'Dir::State::status': '/var/lib/dpkg/status',
     'Dir::Cache': dir,
     'Dir::Etc::sourcelist': path.join(dir, 'sources.list'),
-    'Dir::Etc::sourceparts': '-',
-    'Dir::Etc::preferencesparts': '-',
+    'Dir::Etc::sourceparts': '/dev/null',
+    'Dir::Etc::preferencesparts': '/dev/null',
     'APT::Sandbox::User': 'root',
     'Acquire::Retries': '3',
   };

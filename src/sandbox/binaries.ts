@@ -17,7 +17,7 @@ import { isAlive, signalProcess, startDaemon, type ProcessIdentity } from './pro
 const ETCD = 'http://127.0.0.1:2379';
 const ETCD_PEER = 'http://127.0.0.1:2380';
 /** Real programs on a busy machine. */
-export const BINARIES_READY_MS = 120_000;
+export const BINARIES_READY_MS = 300_000;
 /** How long a program may take to end before it is killed. */
 const END_MS = 5000;
 

@@ -8,6 +8,7 @@ import type { ConfigMap, EndpointSlice } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import { systemClock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { logAuthorizations } from './authorizations.ts';
 import { startApiServer } from './apiserver/server.ts';
 import { startBinaries } from './binaries.ts';
 import type { ControlPlaneConfig } from './controlplane-config.ts';
@@ -16,6 +17,9 @@ import { runPlatformControllers } from './platform/run.ts';
 import { createServiceAccountKey } from './jwt.ts';
 import { createPodProxy } from './podproxy.ts';
 import { runControllers } from './controllers/run.ts';
+
+/** In the directory of the control plane: what service accounts were allowed or denied, lines of JSON. */
+export const AUTHORIZATIONS_FILE = 'authorizations.jsonl';
 
 async function createMissing(client: KubeClient, type: ResourceType, object: KubeObject): Promise<void> {
   try {
@@ -50,6 +54,7 @@ interface RunningServer {
 
 async function startEmbedded(config: ControlPlaneConfig, client: KubeClient): Promise<RunningServer> {
   const serviceAccountKey = createServiceAccountKey();
+  logAuthorizations(path.join(config.dataDir, AUTHORIZATIONS_FILE));
   rmSync(config.socketPath, { force: true });
   const server = await startApiServer({
     listen: [...config.listen, { socketPath: config.socketPath }],

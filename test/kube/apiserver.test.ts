@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { fileURLToPath } from 'node:url';
 import { applyObjects } from '../../src/kube/apply.ts';
 import type { KubeClient, KubeObject } from '../../src/kube/client.ts';
@@ -11,10 +11,16 @@ import { RESOURCES } from '../../src/kube/resources.ts';
 import { createStore } from '../../src/kube/store.ts';
 import { renderTemplates } from '../../src/kube/templates.ts';
 import { silentLogger } from '../../src/runtime/logger.ts';
-import { startApiServer, type ApiServer } from '../../src/sandbox/apiserver/server.ts';
+import { startApiServer } from '../../src/sandbox/apiserver/server.ts';
+import { assetsOf, startRealServer } from '../apiserver.ts';
 import { until } from './server.ts';
 
-/** Our client against the API server of the sandbox, over real connections. */
+/** Our client against the API server of the sandbox, or the kube-apiserver of KUBEBUILDER_ASSETS, over real connections. */
+const assets = assetsOf();
+/** A real server takes its time to start and to end. */
+if (assets !== undefined) jest.setTimeout(900_000);
+const PATIENCE_MS = assets === undefined ? 5000 : 60_000;
+
 let cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.toReversed()) await cleanup();
@@ -22,12 +28,27 @@ afterEach(async () => {
 });
 
 interface Running {
-  readonly api: ApiServer;
+  /** Makes the server forget history; a real one does it by itself. */
+  readonly compact: () => void;
   readonly client: KubeClient;
-  readonly url: string;
+  /** A client with another token, or none. */
+  readonly as: (token?: string) => KubeClient;
+}
+
+async function startReal(dir: string): Promise<Running> {
+  const { url: server, ca, adminToken, close } = await startRealServer(dir, { serviceCidr: '100.66.0.0/16' });
+  const as = (token?: string): KubeClient =>
+    createHttpsClient({ server, ca, ...(token === undefined ? {} : { token }) });
+  const client = as(adminToken);
+  cleanups.push(close, () => client.close());
+  return { compact: () => undefined, client, as };
 }
 
 async function start(): Promise<Running> {
+  return assets === undefined ? startEmbedded() : startReal(assets);
+}
+
+async function startEmbedded(): Promise<Running> {
   const api = await startApiServer({
     listen: [{ host: '127.0.0.1', port: 0 }],
     tls: undefined,
@@ -35,13 +56,14 @@ async function start(): Promise<Running> {
     serviceCidr: '100.66.0.0/16',
   });
   const address = api.addresses[0] as { readonly port: number };
-  const url = `http://127.0.0.1:${address.port}`;
-  const client = createHttpsClient({ server: url, token: 'admin-token' });
+  const server = `http://127.0.0.1:${address.port}`;
+  const as = (token?: string): KubeClient => createHttpsClient({ server, ...(token === undefined ? {} : { token }) });
+  const client = as('admin-token');
   cleanups.push(
     () => api.close(),
     () => client.close(),
   );
-  return { api, client, url };
+  return { compact: () => api.compact(), client, as };
 }
 
 async function inBackground(run: (signal: AbortSignal) => Promise<void>): Promise<() => Promise<void>> {
@@ -93,8 +115,8 @@ describe('client', () => {
   });
 
   test('a wrong token is unauthorized, nobody is forbidden', async () => {
-    const wrong = createHttpsClient({ server: running.url, token: 'wrong' });
-    const nobody = createHttpsClient({ server: running.url });
+    const wrong = running.as('wrong');
+    const nobody = running.as();
     cleanups.push(
       () => wrong.close(),
       () => nobody.close(),
@@ -148,7 +170,7 @@ describe('applyObjects', () => {
 
 describe('store', () => {
   test('follows what happens, also when the history is forgotten', async () => {
-    const { client, api } = running;
+    const { client, compact } = running;
     const store = createStore<ConfigMap>(client, RESOURCES.configMaps, {
       namespace: 'default',
       labelSelector: 'mine',
@@ -168,13 +190,13 @@ describe('store', () => {
         .join();
     await client.create(RESOURCES.configMaps, mine('a', '1'));
     await client.create(RESOURCES.configMaps, configMap('not-mine', '1'));
-    await until(() => values() === 'a1', 'created');
+    await until(() => values() === 'a1', 'created', PATIENCE_MS);
     await client.patch(RESOURCES.configMaps, 'a', { data: { value: '2' } }, { patchType: 'merge' });
     await client.create(RESOURCES.configMaps, mine('b', '1'));
-    await until(() => values() === 'a2,b1', 'changed');
-    api.compact();
+    await until(() => values() === 'a2,b1', 'changed', PATIENCE_MS);
+    compact();
     await client.delete(RESOURCES.configMaps, 'a');
-    await until(() => values() === 'b1', 'deleted');
+    await until(() => values() === 'b1', 'deleted', PATIENCE_MS);
     expect(store.problem).toBeUndefined();
   });
 });
@@ -197,13 +219,13 @@ describe('elector', () => {
         return { elector, stop: await inBackground((signal) => elector.run(signal)) };
       }),
     );
-    await until(() => candidates.some(({ elector }) => elector.leader), 'a leader');
-    await until(() => candidates.every(({ elector }) => elector.holder !== undefined), 'both see it');
+    await until(() => candidates.some(({ elector }) => elector.leader), 'a leader', PATIENCE_MS);
+    await until(() => candidates.every(({ elector }) => elector.holder !== undefined), 'both see it', PATIENCE_MS);
     expect(candidates.filter(({ elector }) => elector.leader)).toHaveLength(1);
     const first = candidates.find(({ elector }) => elector.leader)!;
     const second = candidates.find((one) => one !== first)!;
     await first.stop();
-    await until(() => second.elector.leader, 'the other leads', 1000);
+    await until(() => second.elector.leader, 'the other leads', assets === undefined ? 1000 : PATIENCE_MS);
     const lease = await client.get<Lease>(RESOURCES.leases, 'lock');
     expect(lease.spec).toMatchObject({ leaseTransitions: 1, leaseDurationSeconds: 5 });
     expect(lease.spec?.renewTime).toMatch(/\.\d{6}Z$/);
@@ -246,15 +268,19 @@ describe('mirror', () => {
         .join();
     };
     const states = ['', '', ''];
-    await until(() => {
-      [broker, ...members].forEach(
-        ({ client }, index) =>
-          void seen(client).then(
-            (state) => (states[index] = state),
-            () => undefined,
-          ),
-      );
-      return states.join(' | ') === 'east-e:east,west-e:west | east-e:-,west-e:west | east-e:east,west-e:-';
-    }, 'all alike');
+    await until(
+      () => {
+        [broker, ...members].forEach(
+          ({ client }, index) =>
+            void seen(client).then(
+              (state) => (states[index] = state),
+              () => undefined,
+            ),
+        );
+        return states.join(' | ') === 'east-e:east,west-e:west | east-e:-,west-e:west | east-e:east,west-e:-';
+      },
+      'all alike',
+      PATIENCE_MS,
+    );
   });
 });

@@ -5,6 +5,7 @@ import { type AddressInfo } from 'node:net';
 import { type Duplex } from 'node:stream';
 import { text } from '../../kube/json.ts';
 import { createServiceAccountKey } from '../jwt.ts';
+import { decided } from '../authorizations.ts';
 import { handleDelete, handleDeleteCollection, handleReview, handleSubresource, isReview } from './actions.ts';
 import { bodyText } from './bodies.ts';
 import { startServing } from './controllers.ts';
@@ -153,6 +154,7 @@ function admit(api: Api, request: IncomingMessage): Incoming {
   if (user !== sender && !authorize(api.store, sender, { verb: 'impersonate', ...who }).allowed)
     throw forbidden(info, info.name, denial(sender, { ...info, verb: `impersonate-on:user-info:${info.verb}` }, ''));
   const { allowed, reason } = authorize(api.store, user, info);
+  decided(user.name, info, allowed);
   const words = denial(user, info, reason);
   if (!allowed && info.plural === '') throw new ApiError(403, `forbidden: ${words}`, 'Forbidden', {});
   if (!allowed) throw forbidden(info, info.name, words);

@@ -170,7 +170,8 @@ export async function startSandbox(tools: SandboxTools, options: SandboxOptions)
     const state = new StartingState(tools.files, freshState(options, tools.clock.now()));
     return { state: await startAll({ tools, plan, options, state }), plan, fresh: true };
   } catch (error) {
-    await removeSandbox(tools, options.name);
+    // Why it failed counts for more than what could not be removed, which `down` and the next start try again.
+    await removeSandbox(tools, options.name).catch(() => undefined);
     throw error;
   }
 }

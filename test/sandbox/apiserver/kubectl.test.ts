@@ -2,17 +2,19 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { type TestServer, startTestServer } from './server.ts';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { assetsOf } from '../../apiserver.ts';
+import { startAnyServer } from './server.ts';
 
 const hasKubectl = spawnSync('kubectl', ['version', '--client'], { stdio: 'ignore' }).status === 0;
 const withKubectl = hasKubectl ? test : test.skip;
 
-let server: TestServer;
+if (assetsOf() !== undefined) jest.setTimeout(900_000);
+let server: Awaited<ReturnType<typeof startAnyServer>>;
 let dir: string;
 
 beforeAll(async () => {
-  server = await startTestServer();
+  server = await startAnyServer();
   dir = mkdtempSync(path.join(tmpdir(), 'apiserver-kubectl-'));
   const cluster = { server: server.url, 'certificate-authority-data': Buffer.from(server.ca).toString('base64') };
   const config = {

@@ -1,0 +1,45 @@
+// Every test that needs an API server, against a real one: KUBEBUILDER_ASSETS=DIR npm run test:kube [-- --only unit|e2e]
+// Words after -- go on to Jest, e.g. --testPathPatterns kube/
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import path from 'node:path';
+
+const HOW = `Make one from Debian's packages: npm run kube-apiserver -- DIR
+Then: KUBEBUILDER_ASSETS=DIR npm run test:kube`;
+
+function refuse(problem) {
+  process.stderr.write(`test:kube: ${problem}\n${HOW}\n`);
+  process.exit(1);
+}
+
+function assets() {
+  const dir = process.env.KUBEBUILDER_ASSETS ?? '';
+  if (dir === '') refuse('KUBEBUILDER_ASSETS is not set: a directory with kube-apiserver and etcd is needed');
+  for (const name of ['kube-apiserver', 'etcd']) {
+    try {
+      accessSync(path.resolve(dir, name), constants.X_OK);
+    } catch {
+      refuse(`there is no program ${name} in ${path.resolve(dir)}`);
+    }
+  }
+  return path.resolve(dir);
+}
+
+/** Tests below test/ that start an API server through test/apiserver.ts; what is about the embedded one itself is not here. */
+const UNIT = ['test/kube/apiserver.test.ts', 'test/sandbox/apiserver/kubectl.test.ts'];
+
+const env = { ...process.env, KUBEBUILDER_ASSETS: assets() };
+const words = process.argv.slice(2);
+const at = words.indexOf('--only');
+const only = at < 0 ? undefined : words.splice(at, 2)[1];
+const jest = ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js', '--runInBand'];
+const runs = [
+  ['unit', [...UNIT.flatMap((file) => ['--runTestsByPath', file])]],
+  ['e2e', []],
+].filter(([project]) => only === undefined || project === only);
+let failed = runs.length === 0;
+for (const [project, more] of runs) {
+  const args = [...jest, '--selectProjects', project, ...more, ...words];
+  failed = spawnSync(process.execPath, args, { stdio: 'inherit', env }).status !== 0 || failed;
+}
+process.exit(failed ? 1 : 0);
