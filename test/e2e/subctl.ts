@@ -92,8 +92,11 @@ export class TestSandbox {
 /** With KUBEBUILDER_ASSETS=DIR every sandbox of the tests runs the kube-apiserver and etcd in DIR. */
 function controlPlaneOf(args: readonly string[]): readonly string[] {
   const assets = process.env['KUBEBUILDER_ASSETS'];
+  if (assets === undefined || assets === '') return [];
+  // The server that Debian's source makes is one version older than what join asks for.
+  if (args[0] === 'join') return ['--ignore-requirements'];
   const starts = args[0] === 'demo' || (args[0] === 'sandbox' && args[1] === 'up');
-  return starts && assets !== undefined && assets !== '' ? ['--control-plane', assets] : [];
+  return starts ? ['--control-plane', assets] : [];
 }
 
 export function finished(child: ChildProcess): Promise<Finished> {
