@@ -5,7 +5,11 @@ import { countOutcomes, describeWritten, type Written } from './objects.ts';
 import { renderManifests, renderStructured } from './output.ts';
 
 /** Prints manifests to stdout for --dry-run, in an order in which they can be applied: YAML unless -o says json or name. */
-export async function printManifests(run: CommandRun, manifests: readonly KubeObject[]): Promise<void> {
+export async function printManifests(
+  run: CommandRun,
+  manifests: readonly KubeObject[],
+  changed = 'nothing was changed',
+): Promise<void> {
   const objects = inOrder(manifests);
   const { output } = run.flags;
   if (output === 'name') {
@@ -18,7 +22,7 @@ export async function printManifests(run: CommandRun, manifests: readonly KubeOb
   } else {
     run.print(await renderManifests(objects, output === 'json' ? 'json' : 'yaml'));
   }
-  run.reporter.done(`Dry run: ${objects.length} objects, nothing was changed`);
+  run.reporter.done(`Dry run: ${objects.length} objects, ${changed}`);
 }
 
 /** `kind.group/name` of an object, as kubectl -o name prints it. */

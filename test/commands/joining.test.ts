@@ -163,6 +163,45 @@ test('a dry run prints what join would apply and writes nothing on either side',
   expect(new Set([...printed, 'submariner-broker-secret', 'submariner-ipsec-psk'])).toEqual(applied);
 });
 
+test('a dry run that includes everything prints what join applies and labels, and claims the ID only', async () => {
+  const { harness, east, west } = twoClusters();
+  good(await harness.run('deploy-broker', '--context', 'east'));
+  const args = ['join', 'broker-info.subm', ...WEST, '--gateways', '1'];
+  const writes = (): readonly string[] =>
+    west.writes.filter(({ resource }) => resource !== 'services').map(({ verb, name }) => `${verb} ${name}`);
+  const dry = good(await harness.run(...args, '--dry-run', '--include', 'nodes,secrets'));
+  expect(writes()).toEqual([]);
+  expect(east.all(RESOURCES.serviceAccounts).map(({ metadata }) => metadata.name)).toContain('cluster-west');
+  expect(dry.stderr).toContain('the ID is claimed on the broker, nothing else was changed');
+  expect(dry.stderr).not.toContain('left out');
+  const printed = parseAllDocuments(dry.stdout).map((document) => document.toJS() as KubeObject);
+  expect(printed).toContainEqual({
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: 'west-1', labels: { 'submariner.io/gateway': 'true' } },
+  });
+  expect(good(await harness.run(...args, '--dry-run', '--include', 'all')).stdout).toBe(dry.stdout);
+
+  good(await harness.run(...args));
+  for (const secret of printed.filter(({ kind }) => kind === 'Secret') as readonly Secret[]) {
+    const made = west
+      .all<Secret>(RESOURCES.secrets, NAMESPACE)
+      .find((one) => one.metadata.name === secret.metadata.name);
+    expect(made?.data).toEqual(secret.data);
+  }
+  const applied = new Set(west.writes.filter(({ verb }) => verb === 'apply').map(({ name }) => name));
+  expect(new Set(printed.map(({ metadata }) => metadata.name))).toEqual(new Set([...applied, 'west-1']));
+});
+
+test('--include is refused when it is unknown or nothing is printed', async () => {
+  const { harness } = twoClusters();
+  good(await harness.run('deploy-broker', '--context', 'east'));
+  const unknown = await harness.run('join', 'broker-info.subm', ...WEST, '--dry-run', '--include', 'secrets,psk');
+  expect(unknown).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('psk is unknown; choose of secrets') });
+  const real = await harness.run('join', 'broker-info.subm', ...WEST, '--include', 'all');
+  expect(real).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('only --dry-run prints anything') });
+});
+
 test('of two clusters that join under one ID at the same moment exactly one wins', async () => {
   const { harness, east } = twoClusters();
   east.seed(RESOURCES.nodes, node('east-2'));

@@ -4,6 +4,7 @@ import { parseServerUrl } from '../serverurl.ts';
 import { parseCidrFlag } from './cidrs.ts';
 import { cableDriverName, interfaceName, publicIpResolver } from './configuration.ts';
 import { chooseImages } from './images.ts';
+import { parseIncluded } from './included.ts';
 import type { JoinOptions } from './options.ts';
 
 /** Throws UsageError when the lease of the active gateway would run out before it can be renewed. */
@@ -31,6 +32,7 @@ export function checkJoinFlags(options: JoinOptions): void {
     () => publicIpResolver(options.publicIp),
     () => interfaceName(options.interface),
     () => chooseImages(options, ''),
+    () => parseIncluded(options),
   ].flatMap(problemOf);
   if (problems.length > 0) throw new UsageError(problems.join('\n'));
 }

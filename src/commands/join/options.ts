@@ -45,4 +45,6 @@ export interface JoinOptions {
   /** --no-proxy LIST; true when not given, because commander takes it for the opposite of --proxy. */
   readonly proxy?: string | boolean;
   readonly dryRun: boolean;
+  /** --include: what --dry-run prints besides the manifests for Git. */
+  readonly include?: readonly string[];
 }

@@ -13,6 +13,7 @@ import { type Claimant, refuseTakenId } from './claim.ts';
 import { describeChange, settingChanges } from './changes.ts';
 import { cableDriverName, encodeCa, type JoinSettings, submarinerObject } from './configuration.ts';
 import { chooseGateways } from './gatewaychoice.ts';
+import { parseIncluded } from './included.ts';
 import {
   chooseClusterId,
   findRecorded,
@@ -141,10 +142,11 @@ async function checkRights(
   run: CommandRun,
   target: ClusterAccess,
   { client, access, file }: AtBroker,
-  { dryRun, gatewayNodes }: JoinOptions,
+  options: JoinOptions,
 ): Promise<void> {
-  const places = [
-    { where: target.name, client: target.client, rights: joinRights(gatewayNodes !== undefined) },
+  const { dryRun, gatewayNodes } = options;
+  const cluster = [{ where: target.name, client: target.client, rights: joinRights(gatewayNodes !== undefined) }];
+  const broker = [
     {
       where: `broker (${file})`,
       client,
@@ -154,7 +156,12 @@ async function checkRights(
   ];
   await run.reporter.step('Checking permissions', async () => {
     try {
-      await requireRights(dryRun ? places.map(readingOnly) : places);
+      // Credentials cannot be printed before they are made.
+      const writesBroker = !dryRun || parseIncluded(options).has('secrets');
+      await requireRights([
+        ...(dryRun ? cluster.map(readingOnly) : cluster),
+        ...(writesBroker ? broker : broker.map(readingOnly)),
+      ]);
     } catch (error) {
       throw explainBrokerError(error, { client, access, file });
     }

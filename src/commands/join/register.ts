@@ -24,6 +24,10 @@ export function registerJoin(program: Command, context: CommandContext): void {
           'subctl join broker-info.subm --clusterid east --gateway-nodes east-1 --clustercidr 10.42.0.0/16 --servicecidr 10.43.0.0/16',
       },
       { what: 'Manifests for GitOps, nothing is changed', command: 'subctl join broker-info.subm --dry-run -o yaml' },
+      {
+        what: 'Let kubectl do what join does (twice for a new cluster)',
+        command: 'subctl join broker-info.subm --dry-run --include all | kubectl apply --server-side -f -',
+      },
     ],
     flags: addFlags,
     run: async (run, args, options) => (await import('./run.ts')).join(run, args[0] ?? '', options),
@@ -109,6 +113,11 @@ function deploymentFlags(command: Command): void {
   booleanFlag(command, 'ignore-requirements', 'skip the check of the Kubernetes version', false);
   booleanFlag(command, 'pod-debug', 'verbose pods', false);
   booleanFlag(command, 'dry-run', 'print the manifests and change nothing on either side', false);
+  command.option(
+    '--include <parts>',
+    'with --dry-run, print also what does not belong into Git: secrets (claims the ID on the broker), nodes, or all',
+    listFlag,
+  );
 }
 
 /** Flags of upstream for parts that this version does not deploy; they are recorded in the Submariner object. */

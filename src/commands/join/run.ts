@@ -1,21 +1,22 @@
 import path from 'node:path';
 import { FIELD_MANAGER, GATEWAY_LABEL, OPERATOR_NAMESPACE, SUBMARINER_NAME } from '../../api/names.ts';
 import type { KubeClient } from '../../kube/client.ts';
-import type { Node } from '../../kube/objects.ts';
+import type { Node, Secret } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { applyManifests } from '../applying.ts';
 import { readBrokerInfoFile } from '../brokerinfofile.ts';
 import type { CommandRun } from '../context.ts';
 import { written, type Written } from '../objects.ts';
-import { printManifests, printResult, reportWritten } from '../report.ts';
+import { printResult, reportWritten } from '../report.ts';
 import { type Deadline, startDeadline } from '../waiting.ts';
 import { memberAccount } from './brokerview.ts';
 import { checkJoinFlags } from './checkflags.ts';
 import { readRouteAgents } from '../show/routeagents.ts';
 import { claimClusterId } from './claim.ts';
 import { submarinerStatus } from './configuration.ts';
+import { dryRun } from './dryrun.ts';
 import { leaveBroker } from './leave.ts';
-import { agreeToChanges, showChanges } from './changes.ts';
+import { agreeToChanges } from './changes.ts';
 import { joinManifests, joinSecrets } from './manifests.ts';
 import { ensureMember } from './member.ts';
 import { type JoinPlan, prepareJoin } from './preflight.ts';
@@ -32,17 +33,16 @@ export async function join(run: CommandRun, file: string, options: JoinOptions):
   const info = await readBrokerInfoFile(path.resolve(context.cwd, file), context.clock.now());
   const plan = await prepareJoin(run, file, info, options);
   const manifests = joinManifests(context.templatesDir, plan.settings, plan.psk);
+  const deadline = startDeadline(context.clock, flags.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   if (options.dryRun) {
-    await printManifests(run, manifests);
-    reporter.info('   left out: Secrets submariner-broker-secret and submariner-ipsec-psk, made by join itself');
-    reporter.info(
-      `   gateway nodes: ${plan.gatewayNodes.join(', ') || 'none'}; to be labelled: ${plan.label.join(', ') || 'none'}`,
-    );
-    showChanges(run, plan.settings.clusterId, plan.changes);
+    const secrets = async (): Promise<readonly Secret[]> => {
+      const { token } = await becomeMember(run, { ...plan, abandoned: [] }, deadline);
+      return joinSecrets(token, plan.psk);
+    };
+    await dryRun(run, plan, { manifests, secrets });
     return;
   }
   await agreeToChanges(run, plan.settings.clusterId, plan.changes);
-  const deadline = startDeadline(context.clock, flags.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   const member = await becomeMember(run, plan, deadline);
   const labelled = await labelGateways(plan);
   const objects = [...manifests, ...joinSecrets(member.token, plan.psk)];

