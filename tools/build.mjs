@@ -104,9 +104,12 @@ async function bundle(entry) {
   return `${out}.mjs ${Math.round(statSync(outfile).size / 1024)} kB`;
 }
 
+/** What other programs write into dist/. */
+const OF_OTHERS = ['chart'];
+
 /** Bundles of a former layout; the others are replaced in place, so that running programs find theirs. */
 function removeStale() {
-  const known = new Set(['packages.json', ...entries.map(({ out }) => `${out}.mjs`)]);
+  const known = new Set(['packages.json', ...entries.map(({ out }) => `${out}.mjs`), ...OF_OTHERS]);
   for (const file of readdirSync(path.join(root, 'dist'))) {
     if (!known.has(file)) rmSync(path.join(root, 'dist', file), { recursive: true });
   }

@@ -10,6 +10,7 @@ export type TemplateValues = Readonly<Record<string, unknown>>;
 /**
  * The manifests of a folder (*.yaml in order of their names) with `${name}` replaced by values. A plain scalar that is
  * exactly `${name}` takes the value with its type; in quotes numbers and booleans become text, lists and objects stay;
+ * `${name?}` drops the key or list item also when the value is what Go templates call empty (no text, false, 0, nothing in it);
  * inside a longer text values are printed; `$${` is a plain `${`. Throws when a file is no YAML, uses an unknown variable or
  * holds something that is no Kubernetes object: a mistake of ours, not of the operator.
  */
@@ -62,14 +63,20 @@ function protect(text: string): string {
 }
 
 function fillText(scalar: string, quoted: boolean, look: (name: string) => unknown): unknown {
-  const only = /^\uE000([^\uE001]*)\uE001$/.exec(scalar);
+  const only = /^\uE000([^\uE001?]*)(\??)\uE001$/.exec(scalar);
   if (only !== null) {
     const value = look(only[1] ?? '');
+    if (only[2] === '?' && isEmpty(value)) return undefined;
     return quoted && value !== undefined && typeof value !== 'object' ? print(value) : value;
   }
   return scalar
     .replaceAll(/\uE000([^\uE001]*)\uE001/g, (_, name: string) => print(look(name)))
     .replaceAll('\uE002', '${');
+}
+
+function isEmpty(value: unknown): boolean {
+  if (typeof value === 'object' && value !== null) return Object.keys(value).length === 0;
+  return value === '' || value === false || value === 0 || value === null;
 }
 
 function print(value: unknown): string {

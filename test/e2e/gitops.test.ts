@@ -34,7 +34,7 @@ const KINDS = [
 const OF_THE_SERVER = ['uid', 'resourceVersion', 'creationTimestamp', 'generation', 'managedFields'];
 const OF_THE_WRITER = ['kubectl.kubernetes.io/last-applied-configuration'];
 
-function without<T extends object>(object: T, keys: readonly string[]): Record<string, unknown> {
+function without(object: object, keys: readonly string[]): Record<string, unknown> {
   return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key)));
 }
 

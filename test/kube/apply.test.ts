@@ -215,6 +215,15 @@ describe('templates', () => {
     ]);
   });
 
+  test('what is optional vanishes also when it is empty as Go templates understand it', () => {
+    const optional = 'apiVersion: v1\nkind: A\nmetadata: { name: x }\na: ${a?}\nb: "${b?}"\nc: [1, "${c?}"]\n';
+    const base = { apiVersion: 'v1', kind: 'A', metadata: { name: 'x' } };
+    for (const empty of ['', false, 0, [], {}, null, undefined])
+      expect(renderTemplate(optional, { a: empty, b: empty, c: empty })).toEqual([{ ...base, c: [1] }]);
+    expect(renderTemplate(optional, { a: true, b: 5, c: 'd' })).toEqual([{ ...base, a: true, b: '5', c: [1, 'd'] }]);
+    expect(() => renderTemplate(optional, { a: 1, b: 2 })).toThrow('unknown variables: c');
+  });
+
   test('every unknown variable, broken YAML and what is no object are errors', () => {
     expect(() => renderTemplate(text, { name: 'n', count: 1 })).toThrow('unknown variables: flag, nothing, ns, object');
     expect(() => renderTemplate('${toString}', {})).toThrow('unknown variables: toString');

@@ -6,12 +6,20 @@ const PARTS = ['secrets', 'nodes'] as const;
 /** One part of --include. */
 export type Part = (typeof PARTS)[number];
 
-/** The parts of --include; throws UsageError for unknown ones and without --dry-run. */
-export function parseIncluded({ include = [], dryRun }: JoinOptions): ReadonlySet<Part> {
-  if (include.length > 0 && !dryRun)
-    throw new UsageError('--include: only --dry-run prints anything; join itself does it all');
-  const unknown = include.filter((name) => name !== 'all' && !PARTS.some((part) => part === name));
-  if (unknown.length > 0)
-    throw new UsageError(`--include: ${unknown.join(', ')} is unknown; choose of ${PARTS.join(', ')} or all`);
-  return new Set(include.includes('all') ? PARTS : PARTS.filter((part) => include.includes(part)));
+/** The parts of --include; throws UsageError for unknown ones, and for flags that only a dry run knows. */
+export function parseIncluded({ include = [], helmValues, dryRun }: JoinOptions): ReadonlySet<Part> {
+  const flag = helmValues ? '--helm-values' : '--include';
+  if ((include.length > 0 || helmValues) && !dryRun)
+    throw new UsageError(`${flag}: only --dry-run prints anything; join itself does it all`);
+  if (helmValues && include.includes('nodes'))
+    throw new UsageError('--include nodes: a chart does not label nodes; with --helm-values choose secrets');
+  const parts = include.flatMap(partsNamed);
+  return new Set(helmValues ? parts.filter((part) => part !== 'nodes') : parts);
+}
+
+function partsNamed(name: string): readonly Part[] {
+  if (name === 'all') return PARTS;
+  const part = PARTS.find((one) => one === name);
+  if (part === undefined) throw new UsageError(`--include: ${name} is unknown; choose of ${PARTS.join(', ')} or all`);
+  return [part];
 }

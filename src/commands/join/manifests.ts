@@ -1,40 +1,32 @@
 import { BROKER_SECRET, OPERATOR_NAMESPACE, PSK_SECRET } from '../../api/names.ts';
+import type { Submariner } from '../../api/types.ts';
 import type { KubeObject } from '../../kube/client.ts';
 import type { Secret } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { renderTemplates } from '../../kube/templates.ts';
 import { pskFingerprint } from '../pskfingerprint.ts';
 import type { Right } from '../rights.ts';
-import {
-  cableDriverName,
-  interfaceName,
-  type JoinSettings,
-  publicIpResolver,
-  submarinerObject,
-} from './configuration.ts';
+import { cableDriverName, encodeCa, interfaceName, type JoinSettings, publicIpResolver } from './configuration.ts';
 import { chooseImages } from './images.ts';
+import type { JoinOptions } from './options.ts';
+import { parseConfigMapReference } from './record.ts';
+import { type ManifestValues, type RecordedValues, templateVariables, type TunnelValues } from './values.ts';
 
-/** The values that templates/engine and templates/routeagent are filled with. */
-type ManifestValues = Readonly<Record<string, string | number | boolean>>;
+/** What is applied in a joining cluster, beside the Secrets. */
+const MANIFEST_FOLDERS = ['crds', 'engine', 'routeagent', 'submariner'];
 
-/** The values the templates need. */
-function manifestValues({ clusterId, networks, broker, options, version }: JoinSettings, psk: Buffer): ManifestValues {
+/** The values of a join's manifests; Secrets are left empty. */
+export function manifestValues(settings: JoinSettings, psk: Buffer): ManifestValues {
+  const { clusterId, networks, broker, options, version } = settings;
   const images = chooseImages(options, version);
   return {
     clusterId,
     clusterCidr: networks.podCidrs.join(','),
     serviceCidr: networks.serviceCidrs.join(','),
     networkPlugin: networks.plugin,
-    cableDriver: cableDriverName(options.cableDriver),
-    natEnabled: options.natt,
-    nattPort: options.nattport,
-    publicIp: publicIpResolver(options.publicIp),
-    interface: interfaceName(options.interface),
-    airGapped: options.airGapped,
-    preferredServer: options.preferredServer,
-    forceUdpEncaps: options.forceUdpEncaps,
-    ipsecDebug: options.ipsecDebug,
-    debug: options.podDebug,
+    clusterCidrSource: networks.podSource,
+    serviceCidrSource: networks.serviceSource,
+    ...tunnelValues(options),
     healthCheckEnabled: options.healthCheck,
     healthCheckInterval: options.healthCheckInterval,
     healthCheckMaxPacketLossCount: options.healthCheckMaxPacketLossCount,
@@ -44,24 +36,67 @@ function manifestValues({ clusterId, networks, broker, options, version }: JoinS
     gatewayProbeInterval: options.gatewayProbeInterval,
     brokerServer: broker.server.replace(/^https?:\/\//, ''),
     brokerNamespace: broker.namespace,
+    brokerCa: broker.ca === undefined ? '' : encodeCa(broker.ca),
     brokerInsecure: !options.checkBrokerCertificate,
+    brokerUrl: options.brokerUrl ?? '',
     httpProxy: options.httpProxy ?? '',
     httpsProxy: options.httpsProxy ?? '',
     noProxy: typeof options.proxy === 'string' ? options.proxy : '',
+    debug: options.podDebug,
+    repository: images.repository,
+    version: images.version,
     gatewayImage: images.gateway,
     routeAgentImage: images.routeAgent,
     imagePullPolicy: images.pullPolicy,
+    imageOverrides: images.overrides,
     pskFingerprint: pskFingerprint(psk),
+    ...NO_SECRETS,
+    ...recordedValues(options),
+  };
+}
+
+const NO_SECRETS = { ipsecPsk: '', brokerToken: '', brokerTokenNamespace: '', brokerTokenCa: '' };
+
+function tunnelValues(options: JoinOptions): TunnelValues {
+  return {
+    cableDriver: cableDriverName(options.cableDriver),
+    natEnabled: options.natt,
+    nattPort: options.nattport,
+    publicIp: publicIpResolver(options.publicIp),
+    interface: interfaceName(options.interface),
+    airGapped: options.airGapped,
+    preferredServer: options.preferredServer,
+    forceUdpEncaps: options.forceUdpEncaps,
+    ipsecDebug: options.ipsecDebug,
+  };
+}
+
+/** Settings of parts that are not deployed: recorded, without effect. */
+function recordedValues(options: JoinOptions): RecordedValues {
+  const { corednsCustomConfigmap: coredns } = options;
+  return {
+    globalnet: options.globalnet,
+    globalnetClusterSize: String(options.globalnetClusterSize ?? ''),
+    globalCidr: options.globalnetCidr ?? '',
+    loadBalancer: options.loadBalancer,
+    enableClustersetIp: options.enableClustersetIp,
+    clustersetIpCidr: options.clustersetIpCidr ?? '',
+    customDomains: options.customDomains ?? [],
+    corednsCustomConfig: coredns === undefined ? {} : { ...parseConfigMapReference(coredns) },
   };
 }
 
 /** Everything applied in the joining cluster except the Secrets, which are not for anybody's eyes; of the key only its fingerprint. */
 export function joinManifests(templatesDir: string, settings: JoinSettings, psk: Buffer): readonly KubeObject[] {
-  const values = manifestValues(settings, psk);
-  const [definitions, engine, routeAgent] = ['crds', 'engine', 'routeagent'].map((folder) =>
-    renderTemplates(`${templatesDir}/${folder}`, values),
-  );
-  return [...(definitions ?? []), ...(engine ?? []), ...(routeAgent ?? []), submarinerObject(settings)];
+  const variables = templateVariables(manifestValues(settings, psk));
+  return MANIFEST_FOLDERS.flatMap((folder) => renderTemplates(`${templatesDir}/${folder}`, variables));
+}
+
+/** The Submariner object that records the configuration of the cluster. */
+export function submarinerObject(templatesDir: string, settings: JoinSettings): Submariner {
+  const variables = templateVariables(manifestValues(settings, Buffer.of()));
+  const [object] = renderTemplates(`${templatesDir}/submariner`, variables);
+  return object as KubeObject & Submariner;
 }
 
 /** The Secrets the daemons mount: the member's credentials at the broker and the pre-shared key. */

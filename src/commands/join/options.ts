@@ -47,4 +47,6 @@ export interface JoinOptions {
   readonly dryRun: boolean;
   /** --include: what --dry-run prints besides the manifests for Git. */
   readonly include?: readonly string[];
+  /** --helm-values: values instead of manifests. */
+  readonly helmValues: boolean;
 }

@@ -1,4 +1,5 @@
 import { type BrokerAccess, brokerAccessOf, type BrokerInfo, pskOf } from '../../api/brokerinfo.ts';
+import type { Submariner } from '../../api/types.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
 import type { ClusterAccess } from '../access.ts';
@@ -11,7 +12,7 @@ import { checkLeaseTimes } from './checkflags.ts';
 import { parseCidrFlag, refuseOverlaps } from './cidrs.ts';
 import { type Claimant, refuseTakenId } from './claim.ts';
 import { describeChange, settingChanges } from './changes.ts';
-import { cableDriverName, encodeCa, type JoinSettings, submarinerObject } from './configuration.ts';
+import { cableDriverName, encodeCa, type JoinSettings } from './configuration.ts';
 import { chooseGateways } from './gatewaychoice.ts';
 import { parseIncluded } from './included.ts';
 import {
@@ -21,7 +22,7 @@ import {
   readLocalCluster,
   requireKubernetes,
 } from './localcluster.ts';
-import { brokerMemberRights, joinRights } from './manifests.ts';
+import { brokerMemberRights, joinRights, submarinerObject } from './manifests.ts';
 import { chooseNetworks } from './networks.ts';
 import type { JoinOptions } from './options.ts';
 import { recallOptions } from './record.ts';
@@ -83,7 +84,10 @@ export async function prepareJoin(
   warnAboutDrivers(run, view, { clusterId, driver: cableDriverName(options.cableDriver) });
   return {
     target,
-    changes: describeChanges(local, settings, { abandoned, unlabel: gateways.unlabel }),
+    changes: describeChanges(local, submarinerObject(run.context.templatesDir, settings), {
+      abandoned,
+      unlabel: gateways.unlabel,
+    }),
     abandoned,
     brokerClient,
     claimant,
@@ -95,10 +99,10 @@ export async function prepareJoin(
 
 function describeChanges(
   { submariner }: LocalCluster,
-  settings: JoinSettings,
+  next: Submariner,
   { abandoned, unlabel }: Pick<JoinPlan, 'abandoned' | 'unlabel'>,
 ): readonly string[] {
-  const changes = submariner === undefined ? [] : settingChanges(submariner, submarinerObject(settings));
+  const changes = submariner === undefined ? [] : settingChanges(submariner, next);
   return [
     ...changes.map(describeChange),
     ...abandoned.map((id) => `claim of the ID ${id} on the broker: given up`),

@@ -32,25 +32,6 @@ export const LEASE_DEFAULTS = {
   gatewayProbeInterval: 100,
 } as const;
 
-/** The annotations that record the options without a field in the schema; those that say nothing are left out. */
-export function recordedAnnotations(options: JoinOptions): Readonly<Record<string, string>> {
-  const unusual = (name: keyof typeof LEASE_DEFAULTS): string =>
-    options[name] === LEASE_DEFAULTS[name] ? '' : String(options[name]);
-  const texts: Readonly<Record<string, string>> = {
-    [ANNOTATIONS.brokerUrl]: options.brokerUrl ?? '',
-    [ANNOTATIONS.httpProxy]: options.httpProxy ?? '',
-    [ANNOTATIONS.httpsProxy]: options.httpsProxy ?? '',
-    [ANNOTATIONS.noProxy]: typeof options.proxy === 'string' ? options.proxy : '',
-    [ANNOTATIONS.globalnet]: options.globalnet ? '' : 'false',
-    [ANNOTATIONS.globalnetClusterSize]: String(options.globalnetClusterSize ?? ''),
-    [ANNOTATIONS.gatewayLeaseDuration]: unusual('gatewayLeaseDuration'),
-    [ANNOTATIONS.gatewayRenewDeadline]: unusual('gatewayRenewDeadline'),
-    [ANNOTATIONS.gatewayRetryPeriod]: unusual('gatewayRetryPeriod'),
-    [ANNOTATIONS.gatewayProbeInterval]: unusual('gatewayProbeInterval'),
-  };
-  return Object.fromEntries(Object.entries(texts).filter(([, value]) => value !== ''));
-}
-
 type Recorded = { readonly [Name in keyof JoinOptions]?: JoinOptions[Name] | undefined };
 
 /** The options of a join as if everything that the Submariner object records had been given, but for those given now. */

@@ -118,6 +118,7 @@ function deploymentFlags(command: Command): void {
     'with --dry-run, print also what does not belong into Git: secrets (claims the ID on the broker), nodes, or all',
     listFlag,
   );
+  booleanFlag(command, 'helm-values', 'with --dry-run, print values for the Helm chart instead', false);
 }
 
 /** Flags of upstream for parts that this version does not deploy; they are recorded in the Submariner object. */

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { FIELD_MANAGER, GATEWAY_LABEL, OPERATOR_NAMESPACE, SUBMARINER_NAME } from '../../api/names.ts';
 import type { KubeClient } from '../../kube/client.ts';
-import type { Node, Secret } from '../../kube/objects.ts';
+import type { Node } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { applyManifests } from '../applying.ts';
 import { readBrokerInfoFile } from '../brokerinfofile.ts';
@@ -32,19 +32,18 @@ export async function join(run: CommandRun, file: string, options: JoinOptions):
   checkJoinFlags(options);
   const info = await readBrokerInfoFile(path.resolve(context.cwd, file), context.clock.now());
   const plan = await prepareJoin(run, file, info, options);
-  const manifests = joinManifests(context.templatesDir, plan.settings, plan.psk);
   const deadline = startDeadline(context.clock, flags.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   if (options.dryRun) {
-    const secrets = async (): Promise<readonly Secret[]> => {
+    await dryRun(run, plan, async () => {
       const { token } = await becomeMember(run, { ...plan, abandoned: [] }, deadline);
       return joinSecrets(token, plan.psk);
-    };
-    await dryRun(run, plan, { manifests, secrets });
+    });
     return;
   }
   await agreeToChanges(run, plan.settings.clusterId, plan.changes);
   const member = await becomeMember(run, plan, deadline);
   const labelled = await labelGateways(plan);
+  const manifests = joinManifests(context.templatesDir, plan.settings, plan.psk);
   const objects = [...manifests, ...joinSecrets(member.token, plan.psk)];
   const applied = await reporter.step(`Applying to cluster ${plan.target.cluster}`, async (step) => {
     const records = await applyManifests({ client: plan.target.client, on: 'cluster' }, objects, context, step);
