@@ -5,6 +5,7 @@ import { builtinModules } from 'node:module';
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
+import { licensesText, packageFolders } from './licenses.ts';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const { version, engines } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
@@ -80,11 +81,14 @@ function packagesIn(files) {
       return { name, version, license };
     });
 }
+/** Every file that is in a bundle. */
+const bundled = new Set();
 
 async function bundle(entry) {
   const { out } = entry;
   const outfile = path.join(root, 'dist', `${out}.mjs`);
   const { metafile } = await build({
+    absWorkingDir: root,
     stdin: { contents: contentsOf(entry), resolveDir: root, sourcefile: `${out}.entry.mjs` },
     outfile,
     bundle: true,
@@ -101,11 +105,12 @@ async function bundle(entry) {
     metafile: true,
   });
   packages[out] = packagesIn(Object.keys(metafile.inputs));
+  for (const file of Object.keys(metafile.inputs)) bundled.add(file);
   return `${out}.mjs ${Math.round(statSync(outfile).size / 1024)} kB`;
 }
 
-/** What other programs write into dist/. */
-const OF_OTHERS = ['chart'];
+/** What is in dist/ besides bundles. */
+const OF_OTHERS = ['chart', 'LICENSES.txt'];
 
 /** Bundles of a former layout; the others are replaced in place, so that running programs find theirs. */
 function removeStale() {
@@ -120,6 +125,7 @@ const sizes = await Promise.all(entries.filter(({ out }) => only.length === 0 ||
 if (only.length === 0) {
   const sorted = Object.fromEntries(Object.entries(packages).sort(([a], [b]) => (a < b ? -1 : 1)));
   writeFileSync(path.join(root, 'dist', 'packages.json'), `${JSON.stringify(sorted, undefined, 1)}\n`);
+  writeFileSync(path.join(root, 'dist', 'LICENSES.txt'), licensesText(root, packageFolders([...bundled])));
   removeStale();
 }
 console.log(`dist: ${sizes.join(', ')}`);
