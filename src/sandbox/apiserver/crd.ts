@@ -1,4 +1,5 @@
-import { dig, isObj, list, type Obj, obj, objs, same, text, texts } from '../../kube/json.ts';
+import { Environment } from '@marcbachmann/cel-js';
+import { isObj, list, type Obj, obj, objs, same, text, texts } from '../../kube/json.ts';
 import { fieldSchema } from '../../kube/patch.ts';
 import { type Rules } from './request.ts';
 import { type Place, type Schema, schemaCauses } from './schema.ts';
@@ -151,55 +152,44 @@ function ruleCauses(schema: Schema, value: unknown, old: unknown, field: string)
 
 /** Values by the names that rules use: self and oldSelf. */
 type Scope = Readonly<Record<'self' | 'oldSelf', unknown>>;
-const PATH = '(?:self|oldSelf)(?:\\.[A-Za-z_]\\w*)*';
-const OPERAND = `${PATH}|-?\\d+(?:\\.\\d+)?|"[^"\\\\]*"|'[^'\\\\"]*'|true|false`;
-const ATOM = new RegExp(`^(?:(!?)\\s*has\\((${PATH})\\)|(${OPERAND})\\s*(==|!=|<=|>=|<|>)\\s*(${OPERAND}))$`);
-
-function order(a: unknown, b: unknown): number {
-  if (typeof a !== typeof b || typeof a === 'object') throw new Error('no such overload');
-  return (a as string) < (b as string) ? -1 : Number((a as string) > (b as string));
-}
-
-const COMPARISONS = new Map<string | undefined, (a: unknown, b: unknown) => boolean>([
-  ['==', same],
-  ['!=', (a, b) => !same(a, b)],
-  ['<', (a, b) => order(a, b) < 0],
-  ['<=', (a, b) => order(a, b) <= 0],
-  ['>', (a, b) => order(a, b) > 0],
-  ['>=', (a, b) => order(a, b) >= 0],
+type Declared = string | { readonly [field: string]: Declared };
+const CEL_TYPES = new Map([
+  ['integer', 'int'],
+  ['number', 'double'],
+  ['string', 'string'],
+  ['boolean', 'bool'],
+  ['array', 'list'],
 ]);
 
-/** A literal, or a path that the schema has. */
-function compileOperand(source: string, schema: Schema): (scope: Scope) => unknown {
-  if (!/^(self|oldSelf)/.test(source)) return () => JSON.parse(source.replaceAll("'", '"')) as unknown;
-  const [root = '', ...keys] = source.split('.');
-  let at: Schema | undefined = schema;
-  for (const key of keys) {
-    at = fieldSchema(at, key) ?? (at['x-kubernetes-preserve-unknown-fields'] === true ? at : undefined);
-    if (at === undefined) throw new Error(`undefined field '${key}'`);
-  }
-  return (scope) => dig(scope[root as keyof Scope], ...keys);
+/** What CEL's type checker is to know of a value: fields of objects; elements of lists and maps may be anything. */
+function declared(schema: Schema): Declared {
+  const { type = '', properties } = schema;
+  if (schema['x-kubernetes-int-or-string'] === true) return 'dyn';
+  if (type !== 'object') return CEL_TYPES.get(type) ?? 'dyn';
+  if (properties === undefined || schema['x-kubernetes-preserve-unknown-fields'] === true) return 'map';
+  return Object.fromEntries(Object.entries(properties).map(([name, child]) => [name, declared(child)]));
 }
 
-function compileAtom(source: string, schema: Schema): (scope: Scope) => boolean {
-  const [, negated, path, left = '', operator, right = ''] = ATOM.exec(source) ?? [];
-  const [a, b] = [compileOperand((path ?? left) || 'null', schema), compileOperand(right || 'null', schema)];
-  if (path !== undefined) return (scope) => (negated === '!') !== (a(scope) !== undefined);
-  const compare = COMPARISONS.get(operator);
-  if (compare === undefined)
-    throw new Error(`"${source}" is not supported by this API server: it knows has(), comparisons, && and ||`);
-  return (scope) => {
-    const [x, y] = [a(scope), b(scope)];
-    if (x === undefined || y === undefined) throw new Error(`no such key: ${x === undefined ? left : right}`);
-    return compare(x, y);
-  };
+/** A value with its integers as CEL has them. */
+function celValue(schema: Schema, value: unknown): unknown {
+  if (schema.type === 'integer' && typeof value === 'number') return BigInt(value);
+  if (Array.isArray(value)) return list(value).map((item) => celValue(schema.items ?? {}, item));
+  if (!isObj(value)) return value;
+  const fields = Object.entries(value).map(([key, item]) => [key, celValue(fieldSchema(schema, key) ?? {}, item)]);
+  return Object.fromEntries(fields);
 }
 
-/**
- * Compiles a rule of the Common Expression Language, of which comparisons and has() joined by && and || are understood;
- * throws an Error with the compiler's words for everything else.
- */
+/** Compiles a rule of the Common Expression Language; throws an Error that says what is wrong with it. */
 function compileRule(source: string, schema: Schema): (scope: Scope) => boolean {
-  const parts = source.split('||').map((part) => part.split('&&').map((atom) => compileAtom(atom.trim(), schema)));
-  return (scope) => parts.some((atoms) => atoms.every((atom) => atom(scope)));
+  const type = declared(schema);
+  const options = typeof type === 'string' ? { type } : { schema: type };
+  const environment = new Environment().registerVariable('self', options).registerVariable('oldSelf', options);
+  const rule = environment.parse(source);
+  const { valid, error, type: result } = rule.check();
+  if (!valid) throw error ?? new Error('not valid');
+  if (result !== 'bool') throw new Error('cel expression must evaluate to a bool');
+  return ({ self, oldSelf }) => {
+    const old = oldSelf === undefined ? {} : { oldSelf: celValue(schema, oldSelf) };
+    return rule({ self: celValue(schema, self), ...old }) === true;
+  };
 }
