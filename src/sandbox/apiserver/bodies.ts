@@ -1,7 +1,7 @@
-import { parse as parseYaml } from 'yaml';
-import { isObj, list, type Obj, obj, text, without } from '../../kube/json.ts';
+import { parse as parseYaml, YAMLParseError } from 'yaml';
+import { isObj, type Obj, obj, text, without } from '../../kube/json.ts';
 import { jsonPatch, PatchError, strategicPatch } from '../../kube/patch.ts';
-import { readFields } from '../../net/protobufwire.ts';
+import { type Messages, readMessage } from '../../net/protobufmessage.ts';
 import messages from './protobuf.json' with { type: 'json' };
 import { groupVersion, type ResourceType, schemaOf } from './registry.ts';
 import { type ApiRequest, mediaOf, type WriteOptions } from './request.ts';
@@ -12,50 +12,17 @@ import { type Resource } from './store.ts';
 /** Whether a PATCH is a server-side apply. */
 export const isApply = (request: ApiRequest): boolean => mediaOf(request) === 'application/apply-patch+yaml';
 
-type Field = { readonly name: string; readonly type: string; readonly repeated?: boolean; readonly map?: boolean };
-type Message = Readonly<Record<string, Field>>;
-const MESSAGES: Readonly<Record<string, Message>> = messages;
-
-/** One value of a Protobuf field as JSON. */
-function protobufValue(type: string, varint: bigint | undefined, bytes: Buffer): unknown {
-  if (varint !== undefined) return type === 'boolean' ? varint === 1n : Number(varint);
-  if (type === 'bytes') return bytes.toString('base64');
-  return type === 'string' ? bytes.toString('utf8') : readMessage(MESSAGES[type] ?? {}, bytes);
-}
-
-/** An entry of a map field: key and value. */
-function readEntry(type: string, bytes: Buffer): Obj {
-  const { key, value = '' } = readMessage({ 1: { name: 'key', type: 'string' }, 2: { name: 'value', type } }, bytes);
-  return { [text(key)]: value };
-}
-
-/** A message as JSON; empty strings, which Go writes for everything that is not set, are left out. */
-function readMessage(message: Message, encoded: Buffer): Obj {
-  const result: Obj = {};
-  for (const { number, varint, bytes = EMPTY } of readFields(encoded) ?? []) {
-    const field = message[number];
-    if (field === undefined) continue;
-    const { name, type, repeated, map } = field;
-    const value = map ? readEntry(type, Buffer.from(bytes)) : protobufValue(type, varint, Buffer.from(bytes));
-    if (map) result[name] = { ...obj(result[name]), ...obj(value) };
-    else if (repeated) result[name] = [...list(result[name]), value];
-    else if (value !== '') result[name] = value;
-  }
-  return result;
-}
-
-const EMPTY = Buffer.alloc(0);
+const MESSAGES: Messages = messages;
 const PROTOBUF = 'application/vnd.kubernetes.protobuf';
 
 /** A body as text; Protobuf (runtime.Unknown behind "k8s\\0"), which kubectl's typed clients send, becomes JSON or 415. */
 export function bodyText(body: Buffer, media: string | undefined): string {
   if (media !== PROTOBUF) return body.toString('utf8');
-  const { typeMeta, raw } = readMessage(MESSAGES['Unknown'] ?? {}, body.subarray(4));
+  const { typeMeta, raw } = readMessage(MESSAGES, 'Unknown', body.subarray(4));
   const { kind, apiVersion } = obj(typeMeta);
-  const message = MESSAGES[text(kind)];
   const why = `Protobuf of kind ${text(kind)} is not supported by this API server: send application/json`;
-  if (message === undefined) throw new ApiError(415, why, 'UnsupportedMediaType');
-  return JSON.stringify({ kind, apiVersion, ...readMessage(message, Buffer.from(text(raw), 'base64')) });
+  if (MESSAGES[text(kind)] === undefined) throw new ApiError(415, why, 'UnsupportedMediaType');
+  return JSON.stringify({ kind, apiVersion, ...readMessage(MESSAGES, text(kind), Buffer.from(text(raw), 'base64')) });
 }
 
 /** The body as the named kind, known fields only. */
@@ -85,13 +52,30 @@ export function parseBody(request: ApiRequest, kind: string): Obj {
   );
 }
 
+/** Where a key is given twice, also in JSON, which is YAML: its line, and the text there. */
+function duplicateKey(error: unknown, raw: string): readonly [line: number, key: string] | undefined {
+  if (!(error instanceof YAMLParseError) || error.code !== 'DUPLICATE_KEY') return undefined;
+  return [error.linePos?.[0].line ?? 0, /^(?:"[^"]*"|[^\s:]+)/.exec(raw.slice(error.pos[0]))?.[0] ?? ''];
+}
+
+/** The fields that a strict decoder refuses because they are given twice. */
+function duplicateFields(raw: string): readonly string[] {
+  try {
+    parseYaml(raw);
+    return [];
+  } catch (error) {
+    const [, key] = duplicateKey(error, raw) ?? [];
+    return key === undefined ? [] : [`duplicate field ${key}`];
+  }
+}
+
 const handledAs = ({ kind, version }: ResourceType): string =>
   `${kind} in version "${version}" cannot be handled as a ${kind}`;
 
 /** Refuses a body of another kind or version. */
-function checkKind(type: ResourceType, body: Obj, raw: string): void {
+function checkKind({ type, warnings }: ApiRequest, body: Obj, raw: string): void {
   const wanted = groupVersion(type.group, type.version);
-  if (type.custom !== undefined) return checkCustomKind(type, wanted, body, raw);
+  if (type.custom !== undefined) return checkCustomKind(type, body, raw, warnings);
   const { kind = type.kind, apiVersion = wanted } = body;
   const core = type.group.split('.')[0] || 'core';
   const handled = `${text(kind)} in version "${type.version}" cannot be handled as a ${type.kind}`;
@@ -102,11 +86,15 @@ function checkKind(type: ResourceType, body: Obj, raw: string): void {
   return undefined;
 }
 
-function checkCustomKind({ group, kind }: ResourceType, wanted: string, body: Obj, raw: string): void {
+function checkCustomKind({ group, version, kind }: ResourceType, body: Obj, raw: string, warnings: string[]): void {
+  const wanted = groupVersion(group, version);
   const given = text(body.apiVersion);
   const missing = `Object 'Kind' is missing in '${raw}' (${shorten(raw)})`;
   if (body.kind === undefined) throw unrecognized(kind, missing);
   const words = `the API version in the data (${given}) does not match the expected API version (${wanted})`;
+  // Of a version that is not served no field is known.
+  const fields = Object.keys(without(body, 'apiVersion', 'kind', 'metadata'));
+  if (given !== wanted) warnings.push(...fields.map((field) => `unknown field "${field}"`));
   if (given !== wanted) throw badRequest(words);
   const cause = badValue('kind', body.kind, `must be ${kind}`);
   if (body.kind !== kind) throw invalid(text(body.kind), group, text(obj(body.metadata).name), [cause]);
@@ -129,10 +117,11 @@ function decodeAs(type: ResourceType, value: Obj, unknown: string[]): Resource {
 /** Reads a body as an object of the type: right kind, known fields (400 with Strict, else a warning), right JSON types. */
 export function readObject(request: ApiRequest, body: Obj, raw: string, { validation }: WriteOptions): Resource {
   const { type, warnings } = request;
-  checkKind(type, body, raw);
+  checkKind(request, body, raw);
   const unknown: string[] = [];
   const read = decodeAs(type, body, unknown);
   const words = unknown.map((path) => `unknown field "${path}"`);
+  if (validation === 'Strict') words.unshift(...duplicateFields(raw));
   if (validation === 'Strict' && words.length > 0)
     throw badRequest(`${handledAs(type)}: strict decoding error: ${words.join(', ')}`);
   if (validation !== 'Ignore') warnings.push(...words);
@@ -157,17 +146,21 @@ export function readPatched(request: ApiRequest, patched: Obj, options: WriteOpt
 }
 
 /** The configuration in the body of a server-side apply, known fields only. */
-export function readConfig({ type, name, namespace, body: raw }: ApiRequest): Resource {
+export function readConfig(request: ApiRequest): Resource {
+  const { type, name, namespace, body: raw } = request;
   let body: Obj;
   try {
     body = obj(parseYaml(raw, { version: '1.1' }));
   } catch (error) {
-    throw badRequest(`error strict decoding YAML: error converting YAML to JSON: yaml: ${String(error)}`);
+    const [line, key = ''] = duplicateKey(error, raw) ?? [];
+    const twice = `unmarshal errors:\n  line ${line}: key ${parseYaml(key, { version: '1.1' })} already set in map`;
+    const why = line === undefined ? String(error) : twice;
+    throw badRequest(`error strict decoding YAML: error converting YAML to JSON: yaml: ${why}`);
   }
   if (body.kind === undefined || body.apiVersion === undefined)
     throw badRequest(`invalid object type: /, Kind=${text(body.kind)}`);
   if (obj(body.metadata).managedFields !== undefined) throw badRequest('metadata.managedFields must be nil');
-  checkKind(type, body, raw);
+  checkKind(request, body, raw);
   const unknown: string[] = [];
   const config = decodeAs(type, body, unknown);
   const where = `${config.metadata.namespace === undefined ? '' : namespace}/${name}; ${type.group}/${type.version}, Kind=${type.kind}`;

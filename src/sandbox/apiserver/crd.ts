@@ -1,4 +1,4 @@
-import { Environment } from '@marcbachmann/cel-js';
+import { compileRule } from '../../kube/cel.ts';
 import { isObj, list, type Obj, obj, objs, same, text, texts } from '../../kube/json.ts';
 import { fieldSchema } from '../../kube/patch.ts';
 import { type Rules } from './request.ts';
@@ -148,48 +148,4 @@ function ruleCauses(schema: Schema, value: unknown, old: unknown, field: string)
     ruleCauses(fieldSchema(schema, key) ?? {}, item, obj(old)[key], field === '' ? key : `${field}.${key}`),
   );
   return [...own, ...items, ...fields];
-}
-
-/** Values by the names that rules use: self and oldSelf. */
-type Scope = Readonly<Record<'self' | 'oldSelf', unknown>>;
-type Declared = string | { readonly [field: string]: Declared };
-const CEL_TYPES = new Map([
-  ['integer', 'int'],
-  ['number', 'double'],
-  ['string', 'string'],
-  ['boolean', 'bool'],
-  ['array', 'list'],
-]);
-
-/** What CEL's type checker is to know of a value: fields of objects; elements of lists and maps may be anything. */
-function declared(schema: Schema): Declared {
-  const { type = '', properties } = schema;
-  if (schema['x-kubernetes-int-or-string'] === true) return 'dyn';
-  if (type !== 'object') return CEL_TYPES.get(type) ?? 'dyn';
-  if (properties === undefined || schema['x-kubernetes-preserve-unknown-fields'] === true) return 'map';
-  return Object.fromEntries(Object.entries(properties).map(([name, child]) => [name, declared(child)]));
-}
-
-/** A value with its integers as CEL has them. */
-function celValue(schema: Schema, value: unknown): unknown {
-  if (schema.type === 'integer' && typeof value === 'number') return BigInt(value);
-  if (Array.isArray(value)) return list(value).map((item) => celValue(schema.items ?? {}, item));
-  if (!isObj(value)) return value;
-  const fields = Object.entries(value).map(([key, item]) => [key, celValue(fieldSchema(schema, key) ?? {}, item)]);
-  return Object.fromEntries(fields);
-}
-
-/** Compiles a rule of the Common Expression Language; throws an Error that says what is wrong with it. */
-function compileRule(source: string, schema: Schema): (scope: Scope) => boolean {
-  const type = declared(schema);
-  const options = typeof type === 'string' ? { type } : { schema: type };
-  const environment = new Environment().registerVariable('self', options).registerVariable('oldSelf', options);
-  const rule = environment.parse(source);
-  const { valid, error, type: result } = rule.check();
-  if (!valid) throw error ?? new Error('not valid');
-  if (result !== 'bool') throw new Error('cel expression must evaluate to a bool');
-  return ({ self, oldSelf }) => {
-    const old = oldSelf === undefined ? {} : { oldSelf: celValue(schema, oldSelf) };
-    return rule({ self: celValue(schema, self), ...old }) === true;
-  };
 }

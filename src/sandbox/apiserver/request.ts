@@ -128,17 +128,31 @@ export function authorize(store: Store, user: User, asked: Question): { allowed:
 const choices = (lists: readonly string[][]): string[][] =>
   lists.reduce<string[][]>((found, list) => found.flatMap((one) => list.map((each) => [...one, each])), [[]]);
 
-/** Whether a user holds every right the rules give. */
-export function holdsAll(store: Store, user: User, namespace: string, rules: readonly Obj[]): boolean {
+/** The rights that rules give and the user does not hold, a line for each kind of thing, as Go prints rules. */
+export function notHeld(store: Store, user: User, namespace: string, rules: readonly Obj[]): readonly string[] {
   const held = grantsOf(store, user, namespace).rules;
   const any = (values: unknown): string[] => (texts(values).length === 0 ? [''] : texts(values));
   const asked = rules.flatMap(({ verbs, apiGroups, resources, resourceNames, nonResourceURLs }) =>
-    choices([any(verbs), any(apiGroups), any(resources), any(resourceNames), any(nonResourceURLs)]),
+    choices([any(apiGroups), any(resources), any(resourceNames), any(nonResourceURLs), any(verbs)]),
   );
-  return asked.every(([verb = '', group = '', resource = '', name = '', path = '']) => {
+  const missing = asked.filter(([group = '', resource = '', name = '', path = '', verb = '']) => {
     const [plural = '', subresource = ''] = resource.split('/');
-    return held.some((rule) => ruleAllows(rule, { verb, group, plural, subresource, name, path, namespace }));
+    return !held.some((rule) => ruleAllows(rule, { verb, group, plural, subresource, name, path, namespace }));
   });
+  const things = Map.groupBy(missing, (each) => JSON.stringify(each.slice(0, 4)));
+  return [...things.values()].map((each) =>
+    printRule(
+      each[0] ?? [],
+      each.map((one) => one[4]),
+    ),
+  );
+}
+
+function printRule([group, resource, name = '', path = '']: readonly string[], Verbs: readonly unknown[]): string {
+  const named = name === '' ? {} : { ResourceNames: [name] };
+  const what = path === '' ? { APIGroups: [group], Resources: [resource], ...named } : { NonResourceURLs: [path] };
+  const parts = Object.entries({ ...what, Verbs }).map(([key, value]) => `${key}:${JSON.stringify(value)}`);
+  return `{${parts.join(', ')}}`;
 }
 
 /** The words of a denied request. */

@@ -3,7 +3,7 @@ import { parseCidr } from '../../net/cidr.ts';
 import { crdRules } from './crd.ts';
 import patterns from './patterns.json' with { type: 'json' };
 import { type ResourceType } from './registry.ts';
-import { type Api, authorize, holdsAll, lookUp, type Change, type Rules } from './request.ts';
+import { type Api, authorize, lookUp, notHeld, type Change, type Rules } from './request.ts';
 import { badValue, type Cause, forbidden, notAllowed, required, when } from './status.ts';
 import { type Resource } from './store.ts';
 import { ipCauses, podRules, serviceRules, workloadRules } from './workloads.ts';
@@ -85,10 +85,11 @@ const endpointSliceRules: Rules = {
 function refuseEscalation({ store }: Api, { type, next, user }: Change, verb: string, rules: readonly Obj[]): void {
   const { name, namespace = '' } = next.metadata;
   const asked = { verb, group: RBAC, plural: type.plural, subresource: '', namespace, name, path: '' };
-  if (authorize(store, user, asked).allowed || holdsAll(store, user, namespace, rules)) return;
+  const missing = authorize(store, user, asked).allowed ? [] : notHeld(store, user, namespace, rules);
+  if (missing.length === 0) return;
   const who = `user "${user.name}" (groups=[${user.groups.map((group) => JSON.stringify(group)).join(' ')}])`;
   const words = `${who} is attempting to grant RBAC permissions not currently held:`;
-  throw forbidden(type, name, `${words}\n${JSON.stringify(rules)}`);
+  throw forbidden(type, name, `${words}\n${missing.join('\n')}`);
 }
 
 const roleRules: Rules = {
