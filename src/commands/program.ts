@@ -5,6 +5,7 @@ import { addGlobalFlags } from './globalflags.ts';
 import { registerBenchmark } from './benchmark/register.ts';
 import { registerCompletion } from './completion/register.ts';
 import { registerDiagnose } from './diagnose/register.ts';
+import { registerDiff } from './diff/register.ts';
 import { registerExplain } from './explain/register.ts';
 import { registerDeployBroker } from './deploybroker/register.ts';
 import { registerGateway } from './gateway/register.ts';
@@ -58,6 +59,7 @@ export function buildProgram(context: CommandContext): Command {
   registerRecoverBrokerInfo(program, context);
   registerShow(program, context);
   registerDiagnose(program, context);
+  registerDiff(program, context);
   registerGather(program, context);
   registerExplain(program, context);
   registerVerify(program, context);

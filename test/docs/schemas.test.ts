@@ -219,6 +219,27 @@ describe('the schemas in scripting.md', () => {
     expect(differences({ checks: [check], problems: [{}] }, schema('diagnose'))).toEqual([]);
   });
 
+  test('diff', async () => {
+    const { east, west } = clusters();
+    const harness = new Harness({ east, west });
+    await harness.run('deploy-broker', '--context', 'east');
+    const cidrs = ['--clustercidr', '10.131.0.0/16', '--servicecidr', '100.67.0.0/16'];
+    await harness.run('join', 'broker-info.subm', '--context', 'west', ...cidrs);
+    east.drop(RESOURCES.brokers, 'submariner-broker', 'submariner-k8s-broker');
+    const spec = { natEnabled: false, debug: true };
+    await west.patch(
+      RESOURCES.submariners,
+      'submariner',
+      { spec },
+      { namespace: NAMESPACE, patchType: 'merge', fieldManager: 'x' },
+    );
+    const { stdout, exitCode } = await harness.run('diff', '--context', 'west', '-o', 'json');
+    expect(exitCode).toBe(1);
+    const answer = JSON.parse(stdout) as { readonly items: readonly { readonly changes: readonly object[] }[] };
+    expect(answer.items.some(({ changes }) => changes.length > 0)).toBe(true);
+    expect(differences({ ...answer, problems: [{}] }, schema('diff'))).toEqual([]);
+  });
+
   test('gather', async () => {
     const { east } = clusters();
     east.onCall = ({ verb, resource }) => {

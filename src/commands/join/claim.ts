@@ -48,7 +48,8 @@ function takenError(clusterId: string, takenBy: string, namespace: string): Expe
   });
 }
 
-function claimObject(claimant: Claimant, networks: ClusterNetworks): ServiceAccount {
+/** The service account that claims an ID for a cluster. */
+export function claimObject(claimant: Claimant, networks: ClusterNetworks): ServiceAccount {
   return {
     apiVersion: 'v1',
     kind: 'ServiceAccount',

@@ -51,6 +51,13 @@ export function memberObjects(member: Member): readonly (readonly [ResourceType,
   ];
 }
 
+/** The role bindings and the role of a member on the broker, without their owner. */
+export function memberManifests(member: Member): readonly KubeObject[] {
+  const leave = leaveRole(member);
+  const name = leave.metadata.name ?? '';
+  return [memberBinding(member), leave, bindingTo(name, name, member)];
+}
+
 /** Credentials of the joining cluster at the broker: role bindings and token of its service account, which exists already. */
 export async function ensureMember(
   client: KubeClient,

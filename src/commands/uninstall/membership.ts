@@ -43,8 +43,8 @@ export interface LeftSet {
 export async function findMembership(
   run: CommandRun,
   target: ClusterAccess,
-  { submariner, brokers, clusterUid }: Survey,
-  options: UninstallOptions,
+  { submariner, brokers, clusterUid }: Pick<Survey, 'submariner' | 'brokers' | 'clusterUid'>,
+  options: Pick<UninstallOptions, 'brokerInfo' | 'brokerContext'>,
 ): Promise<Membership | undefined> {
   const recordedId = submariner?.spec.clusterID;
   const recorded = submariner?.spec.brokerK8sRemoteNamespace;

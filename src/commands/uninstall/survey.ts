@@ -122,7 +122,11 @@ async function listEverywhere(client: KubeClient, type: ResourceType): Promise<D
   }
 }
 
-async function findBrokers(client: KubeClient, definitions: readonly Definition[]): Promise<readonly HostedBroker[]> {
+/** The brokers that run in a cluster with these CRDs. */
+export async function findBrokers(
+  client: KubeClient,
+  definitions: readonly Definition[],
+): Promise<readonly HostedBroker[]> {
   const found = definitions.find(({ type }) => type.plural === RESOURCES.brokers.plural)?.objects ?? [];
   const namespaces = [...new Set(found.map(({ namespace }) => namespace))].toSorted();
   const views = await Promise.all(namespaces.map((namespace) => readHosted(client, namespace)));
