@@ -17,6 +17,7 @@ import { registerDemo } from './demo/register.ts';
 import { registerSandbox } from './sandbox/register.ts';
 import { registerShow } from './show/register.ts';
 import { registerUninstall } from './uninstall/register.ts';
+import { registerUpgrade } from './upgrade/register.ts';
 import { registerVerify } from './verify/register.ts';
 import { registerVersion } from './version.ts';
 
@@ -55,6 +56,7 @@ export function buildProgram(context: CommandContext): Command {
   registerDeployBroker(program, context);
   registerJoin(program, context);
   registerGateway(program, context);
+  registerUpgrade(program, context);
   registerUninstall(program, context);
   registerRecoverBrokerInfo(program, context);
   registerShow(program, context);
