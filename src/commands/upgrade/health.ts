@@ -40,7 +40,7 @@ export async function podObstacle(work: UpgradeWork, { pod, ...place }: NewPod):
   const trouble = podTrouble(pod);
   if (trouble !== undefined) return trouble;
   const engine = place.daemonSet === 'submariner-gateway';
-  const said = await daemonObstacle(client, engine ? 'engine' : 'routeagent', pod, work.signal);
+  const said = work.back ? undefined : await daemonObstacle(client, engine ? 'engine' : 'routeagent', pod, work.signal);
   if (said !== undefined) return said;
   return engine ? gatewayObstacle(work, place) : routeAgentObstacle(client, place.node);
 }
@@ -72,12 +72,13 @@ async function routeAgentObstacle(client: KubeClient, node: string): Promise<str
 }
 
 async function gatewayObstacle(
-  { target, run, connected }: UpgradeWork,
+  { target, run, connected, back }: UpgradeWork,
   { node, formerSince }: Omit<NewPod, 'pod'>,
 ): Promise<string | undefined> {
   const gateway = (await listGateways(target)).find((one) => nodeOf(one) === node);
   if (gateway === undefined) return `the gateway on ${node} has not reported yet`;
   const since = parseAvailability(gateway)?.since;
+  if (since === undefined && back) return undefined;
   if (since === undefined || since === formerSince) return `the new gateway on ${node} has not reported yet`;
   if (gateway.status.statusFailure !== '') return `${node}: ${gateway.status.statusFailure}`;
   const reason = obstacle(gateway, run.context.clock.now());

@@ -123,7 +123,7 @@ async function goBack(prepared: Prepared, saved: SavedUpgrade, steps: DoneStep[]
   const { work, clusterId } = prepared;
   const deadline = startDeadline(work.run.context.clock, UNDO_MS);
   try {
-    await rollBack({ ...work, deadline }, saved, steps);
+    await rollBack({ ...work, deadline, back: true }, saved, steps);
   } catch (error) {
     if (!(error instanceof ExpectedError)) throw error;
     const why = work.signal.aborted ? 'interrupted' : error.message;

@@ -75,6 +75,7 @@ async function prepare(run: CommandRun, target: ClusterAccess, options: UpgradeO
     deadline: startDeadline(context.clock, flags.timeoutMs ?? DEFAULT_TIMEOUT_MS),
     signal: context.interrupted(),
     manifests,
+    back: false,
     connected: active === undefined ? [] : connectedClusters(active.status.connections),
   };
   return { work, observed, plan, clusterId: settings.clusterId, notes: notesOn(observed, plan, settings) };
