@@ -1,0 +1,123 @@
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Pod } from '../../src/kube/objects.ts';
+import { sandboxFiles } from '../../src/sandbox/lifecycle/state.ts';
+import type { TrafficReport } from '../../src/sandbox/traffic/report.ts';
+import { Flow, type PodEnd } from '../faults/flow.ts';
+import { type Finished, finished, TestSandbox } from './subctl.ts';
+
+const NAMESPACE = 'submariner-operator';
+/** On a busy machine programs stand still for seconds; a gateway that does is not to be taken for a dead one here. */
+const PATIENT =
+  '--gateway-probe-interval 1000 --gateway-lease-duration 30 --gateway-renew-deadline 20 --gateway-retry-period 2';
+
+describe('upgrades with traffic running', () => {
+  const sandbox = new TestSandbox();
+  const files = sandboxFiles(path.join(sandbox.root, 'state'), sandbox.name);
+  const east = ['--context', 'east', ...sandbox.kubeconfig];
+
+  function pods(cluster: string, label: string): readonly Pod[] {
+    const list = sandbox.kubectl('--context', cluster, 'get', 'pods', '-A', '-l', label, '-o', 'json');
+    return (JSON.parse(list) as { readonly items: readonly Pod[] }).items;
+  }
+
+  function echo(node: string): PodEnd {
+    const cluster = node.split('-')[0] ?? '';
+    const found = pods(cluster, 'app=echo').find(({ spec }) => spec.nodeName === node);
+    return { cluster, node, name: found?.metadata.name ?? '', address: found?.status?.podIP ?? '' };
+  }
+
+  /** Node and image of each daemon. */
+  const running = (): readonly string[] =>
+    ['gateway', 'routeagent'].flatMap((component) =>
+      pods('east', `app=submariner-${component}`)
+        .map(({ spec }) => `${spec.nodeName} ${spec.containers[0]?.image}`)
+        .toSorted(),
+    );
+  const images = (version: string): readonly string[] =>
+    ['submariner-gateway', 'submariner-route-agent'].flatMap((image) =>
+      ['east-1', 'east-2'].map((node) => `${node} localhost/subctl/${image}:${version}`),
+    );
+
+  /** Traffic from and to either gateway node while a command runs. */
+  async function across(
+    ...args: readonly string[]
+  ): Promise<Finished & { readonly reports: readonly TrafficReport[] }> {
+    const ends = [
+      ['east-1', 'west-1'],
+      ['east-2', 'west-2'],
+      ['west-1', 'east-2'],
+    ] as const;
+    const flows = ends.map(([from, to]) => new Flow(sandbox.name, files, echo(from), echo(to)));
+    try {
+      await Promise.all(flows.map(async ({ ready }) => ready));
+      const finished = await sandbox.run(...args);
+      return { ...finished, reports: await Promise.all(flows.map(async (flow) => flow.stop())) };
+    } finally {
+      for (const flow of flows) flow.kill();
+    }
+  }
+
+  const losses = (reports: readonly TrafficReport[]): readonly object[] =>
+    reports.map(({ udp, tcp }) => ({ lost: udp.lost, resets: tcp.resets.length, some: udp.sent > 100 }));
+  const NONE = [0, 1, 2].map(() => ({ lost: 0, resets: 0, some: true }));
+
+  beforeAll(async () => {
+    await sandbox.sandbox('up', '--nodes', '2', '--gateways', '2');
+    await sandbox.ok('deploy-broker', ...east);
+    for (const cluster of ['east', 'west']) {
+      const identity = ['--context', cluster, '--clusterid', cluster, '--gateways', '2', '--version', '0.0.1'];
+      const flags = ['--cable-driver', 'vxlan', ...PATIENT.split(' ')];
+      await sandbox.ok('join', 'broker-info.subm', ...identity, ...flags, ...sandbox.kubeconfig);
+    }
+    await sandbox.ok('show', 'connections', '--wait', '--timeout', '2m', ...sandbox.kubeconfig);
+  }, 300_000);
+
+  afterAll(() => sandbox.dispose());
+
+  test('a version that does not start is taken back, and nobody notices', async () => {
+    expect(running()).toEqual(images('0.0.1'));
+    const wrong = ['--image-override', 'submariner-gateway=registry.example/nothing:1'];
+    const { code, stderr, reports } = await across('upgrade', '--yes', ...wrong, ...east);
+    expect({ code, stderr }).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/ErrImagePull[\s\S]*Everything is as before, version 0\.0\.1/),
+    });
+    expect(running()).toEqual(images('0.0.1'));
+    expect(losses(reports)).toEqual(NONE);
+    await sandbox.ok('diff', ...east);
+    await sandbox.ok('show', 'connections', '--wait', '--timeout', '1m', ...sandbox.kubeconfig);
+  }, 400_000);
+
+  test('an upgrade loses no packet, and a second run finds nothing to do', async () => {
+    const { code, stdout, stderr, reports } = await across('upgrade', '--yes', '-o', 'json', ...east);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    const { to, replacements } = JSON.parse(stdout) as { to: string; replacements: readonly object[] };
+    expect(running()).toEqual(images(to));
+    expect(replacements).toMatchObject([{ daemonSet: 'submariner-routeagent' }, { daemonSet: 'submariner-gateway' }]);
+    expect(losses(reports)).toEqual(NONE);
+    await sandbox.ok('diff', ...east);
+    const again = await sandbox.run('upgrade', '--yes', ...east);
+    expect(again).toMatchObject({ code: 0, stderr: expect.stringContaining('nothing to do') });
+    expect(sandbox.kubectl('--context', 'east', '-n', NAMESPACE, 'get', 'configmaps', '-o', 'name')).not.toContain(
+      'subctl-upgrade',
+    );
+  }, 400_000);
+
+  test('stopped in the middle it can be taken back', async () => {
+    const before = running();
+    const wrong = ['--image-override', 'submariner-gateway=registry.example/nothing:1'];
+    const child = sandbox.start(['upgrade', '--yes', ...wrong, ...east]);
+    let said = '';
+    child.stderr?.on('data', (text: Buffer) => {
+      said += text.toString();
+      if (said.includes('ErrImagePull')) child.kill('SIGINT');
+    });
+    const outcome = await finished(child);
+    expect(outcome).toMatchObject({ code: 130, stderr: expect.stringContaining('was interrupted') });
+    expect((await sandbox.run('diff', ...east)).code).toBe(1);
+    await sandbox.ok('upgrade', '--rollback', '--yes', ...east);
+    expect(running()).toEqual(before);
+    await sandbox.ok('diff', ...east);
+  }, 400_000);
+});
