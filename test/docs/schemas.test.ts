@@ -238,6 +238,18 @@ describe('the schemas in scripting.md', () => {
     const answer = JSON.parse(stdout) as { readonly items: readonly { readonly changes: readonly object[] }[] };
     expect(answer.items.some(({ changes }) => changes.length > 0)).toBe(true);
     expect(differences({ ...answer, problems: [{}] }, schema('diff'))).toEqual([]);
+    const planned = await harness.run(
+      'upgrade',
+      '--context',
+      'west',
+      '--dry-run',
+      '--repository',
+      'registry.example',
+      '-o',
+      'json',
+    );
+    const plan = JSON.parse(planned.stdout) as object;
+    expect(differences({ ...plan, steps: [{ step: 'x', seconds: 1 }] }, schema('upgrade'))).toEqual([]);
   });
 
   test('gather', async () => {

@@ -17,7 +17,7 @@ export function notesOn(
   const moves = replacements.some(({ daemonSet, nodes }) => daemonSet === 'submariner-gateway' && nodes.length > 0);
   if (moves && gateways.length < 2) {
     notes.push(
-      'there is no standby gateway: while the only one is replaced its tunnels stay, but nothing is repaired; subctl join --gateways 2 gives it one',
+      'there is no standby gateway: connections may be interrupted while the only one is replaced; subctl join --gateways 2 makes another',
     );
   }
   const lost = [...new Set(replacements.flatMap((one) => one.lost))];
