@@ -238,6 +238,8 @@ describe('the schemas in scripting.md', () => {
     const answer = JSON.parse(stdout) as { readonly items: readonly { readonly changes: readonly object[] }[] };
     expect(answer.items.some(({ changes }) => changes.length > 0)).toBe(true);
     expect(differences({ ...answer, problems: [{}] }, schema('diff'))).toEqual([]);
+    const pod = { name: 'g', namespace: NAMESPACE, labels: { app: 'submariner-gateway' } };
+    west.seed(RESOURCES.pods, { metadata: pod, spec: { nodeName: 'west-1', containers: [] } } as KubeObject);
     const planned = await harness.run(
       'upgrade',
       '--context',

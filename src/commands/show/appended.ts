@@ -43,7 +43,12 @@ export function appendedLines(
   options: AppendOptions,
 ): { readonly rows: Rows; readonly lines: readonly string[] } {
   const rows = currentRows(seen, options);
+  return { rows, lines: changedLines(rows, before, options.time) };
+}
+
+/** The lines that tell in what rows differ from those before. */
+export function changedLines(rows: Rows, before: Rows | undefined, time: string): readonly string[] {
   const changed = [...rows].filter(([name, row]) => before?.get(name) !== row).map(([, row]) => row);
   const gone = [...(before ?? [])].filter(([name]) => !rows.has(name)).map(([, row]) => `gone: ${row}`);
-  return { rows, lines: [...changed, ...gone].map((line) => `${options.time}   ${line}`) };
+  return [...changed, ...gone].map((line) => `${time}   ${line}`);
 }

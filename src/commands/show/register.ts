@@ -83,24 +83,28 @@ export function registerShow(program: Command, context: CommandContext): void {
 
 /** The forms are those of `topology/run.ts`, which is loaded only when it runs. */
 function addTopology(group: Command, context: CommandContext): void {
-  addCommand<{ readonly output: TopologyFormat }>(group, context, {
+  addCommand<WatchOptions & { readonly output: TopologyFormat }>(group, context, {
     name: 'topology',
     summary: 'clusters, gateways and cables as a picture',
     description:
       'Draws the clusters of the set, their gateways and the cables between them, coloured by health. A cable is as healthy as the worse of what its two ends say.',
     examples: [
       { what: 'On the terminal', command: 'subctl show topology' },
+      { what: 'Stay and see it change', command: 'subctl show topology --watch' },
       { what: 'As a picture', command: 'subctl show topology -o svg > clusterset.svg' },
       { what: 'For Graphviz', command: 'subctl show topology -o dot | dot -Tpng > clusterset.png' },
     ],
     flags: (command) => {
-      addContextsFlag(command).addOption(
+      addWatchFlags(addContextsFlag(command)).addOption(
         new Option('-o, --output <format>', 'form of the result')
           .choices(['text', 'dot', 'svg', 'json', 'yaml', 'name'])
           .default('text'),
       );
     },
-    run: async (run, _args, options) => (await import('./topology/run.ts')).showTopology(run, options.output),
+    run: async (run, _args, { output, watch, interval }) => {
+      if (watch) await (await import('./topology/watch.ts')).watchTopology(run, output, interval);
+      else await (await import('./topology/run.ts')).showTopology(run, output);
+    },
   });
 }
 

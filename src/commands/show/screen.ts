@@ -8,10 +8,28 @@ export function fit(text: string, columns: number, rows: number): readonly strin
   const lines = text
     .replace(/\n$/, '')
     .split('\n')
-    .map((line) => (line.length > columns ? `${line.slice(0, columns - 1)}…` : line));
+    .map((line) => cut(line, columns));
   if (lines.length < rows) return lines;
   const kept = Math.max(1, rows - 2);
   return [...lines.slice(0, kept), `… ${lines.length - kept} more lines`];
+}
+
+/** Colours take no room. */
+// oxlint-disable-next-line no-control-regex
+const COLOUR = /\u001B\[[\d;]*m/g;
+const PLAIN = '\u001B[0m';
+
+function cut(line: string, columns: number): string {
+  if (line.replaceAll(COLOUR, '').length <= columns) return line;
+  const coloured = line.search(COLOUR) !== -1;
+  let kept = '';
+  let room = columns - 1;
+  for (const part of line.split(/(\u001B\[[\d;]*m)/)) {
+    const isColour = part.startsWith('\u001B');
+    kept += isColour ? part : part.slice(0, room);
+    room -= isColour ? 0 : Math.min(room, part.length);
+  }
+  return `${kept}…${coloured ? PLAIN : ''}`;
 }
 
 /**

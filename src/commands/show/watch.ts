@@ -1,6 +1,7 @@
 import { parseGoDuration } from '../../api/duration.ts';
 import type { CommandRun } from '../context.ts';
 import { type Column, renderStructured, renderTable } from '../output.ts';
+import { lookAgain, type Teller, timeNow } from './again.ts';
 import { appendedLines, type Rows } from './appended.ts';
 import { connectionsView, type ConnectionItem } from './connections.ts';
 import { chooseContexts, overClusters } from './loop.ts';
@@ -12,12 +13,6 @@ import type { Shown, View } from './view.ts';
 
 /** Looks a sparkline goes back. */
 const HISTORY = 30;
-
-/** How what was seen is told, look after look. */
-interface Teller {
-  tell(seen: Sections): Promise<void>;
-  end(): void;
-}
 
 function nameOf({ cluster, gateway, remoteCluster, remoteGateway }: ConnectionItem): string {
   return [cluster, gateway, remoteCluster, remoteGateway].join('/');
@@ -79,7 +74,7 @@ function frameOf(seen: Sections, views: readonly View[], wide: boolean): string 
   return `${clusters.join('')}${problems.join('')}`;
 }
 
-function liveTeller(run: CommandRun, views: readonly View[]): Teller {
+function liveTeller(run: CommandRun, views: readonly View[]): Teller<Sections> {
   const screen = new Screen(run.context.terminal.stdout);
   const history = new History(HISTORY);
   return {
@@ -89,22 +84,21 @@ function liveTeller(run: CommandRun, views: readonly View[]): Teller {
         cluster,
         value: value.map((section) => withSparklines(section, history)),
       }));
-      const now = new Date(run.context.clock.now()).toISOString().replace(/\.\d+Z$/, 'Z');
-      screen.draw(`${now}\n\n${frameOf({ ...seen, results }, views, run.flags.output === 'wide')}`);
+      screen.draw(`${timeNow(run)}\n\n${frameOf({ ...seen, results }, views, run.flags.output === 'wide')}`);
     },
     end: () => screen.end(),
   };
 }
 
 /** One line for each thing that is new, has changed or is gone. */
-function appendingTeller(run: CommandRun, views: readonly View[]): Teller {
+function appendingTeller(run: CommandRun, views: readonly View[]): Teller<Sections> {
   let before: Rows | undefined;
   return {
     tell: async (seen) => {
       const { rows, lines } = appendedLines(seen, before, {
         wide: run.flags.output === 'wide',
         named: run.flags.output === 'name' ? namesIn(seen) : undefined,
-        time: new Date(run.context.clock.now()).toISOString().replace(/\.\d+Z$/, 'Z'),
+        time: timeNow(run),
         withView: views.length > 1,
       });
       before = rows;
@@ -115,7 +109,7 @@ function appendingTeller(run: CommandRun, views: readonly View[]): Teller {
 }
 
 /** One document for each look: a line of JSON, or a document of a YAML stream. */
-function structuredTeller(run: CommandRun, name: string): Teller {
+function structuredTeller(run: CommandRun, name: string): Teller<Sections> {
   return {
     tell: async (seen) => {
       const value = { time: new Date(run.context.clock.now()).toISOString(), ...structured(name, seen) };
@@ -126,7 +120,7 @@ function structuredTeller(run: CommandRun, name: string): Teller {
   };
 }
 
-function chooseTeller(run: CommandRun, name: string): Teller {
+function chooseTeller(run: CommandRun, name: string): Teller<Sections> {
   const { output } = run.flags;
   if (output === 'json' || output === 'yaml') return structuredTeller(run, name);
   const views = viewsNamed(name);
@@ -139,25 +133,9 @@ function chooseTeller(run: CommandRun, name: string): Teller {
  * for what has changed. What cannot be looked at is shown as such and tried again.
  */
 export async function watchShow(run: CommandRun, name: string, intervalMs: number): Promise<void> {
-  const { clock, interrupted } = run.context;
-  const signal = interrupted();
   const views = viewsNamed(name);
   const contexts = await chooseContexts(run);
-  const endMs = clock.monotonic() + (run.flags.timeoutMs ?? Infinity);
-  const teller = chooseTeller(run, name);
-  const stopped = new Promise<undefined>((resolve) =>
-    signal.addEventListener('abort', () => resolve(undefined), { once: true }),
+  await lookAgain(run, intervalMs, chooseTeller(run, name), async () =>
+    overClusters(run, async (cluster) => readSections(cluster, views), contexts),
   );
-  try {
-    while (!signal.aborted) {
-      const look = overClusters(run, async (cluster) => readSections(cluster, views), contexts);
-      const seen = await Promise.race([look, stopped]);
-      if (seen === undefined) return;
-      await teller.tell(seen);
-      if (clock.monotonic() + intervalMs > endMs) return;
-      await clock.sleep(intervalMs, signal);
-    }
-  } finally {
-    teller.end();
-  }
 }

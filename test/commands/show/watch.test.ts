@@ -181,6 +181,11 @@ describe('--watch on a terminal', () => {
     );
   });
 
+  test('colours take no room, and end where a line is cut', () => {
+    expect(fit('\u001B[31mabcdef\u001B[39m', 6, 5)).toEqual(['\u001B[31mabcdef\u001B[39m']);
+    expect(fit('\u001B[31mabcdef\u001B[39mgh', 4, 5)).toEqual(['\u001B[31mabc\u001B[39m…\u001B[0m']);
+  });
+
   test('what is drawn last is what is seen, however long it was before', () => {
     const texts = fc.array(fc.array(fc.stringMatching(/^[a-z]{1,8}$/), { minLength: 1, maxLength: 10 }), {
       minLength: 1,
@@ -193,6 +198,55 @@ describe('--watch on a terminal', () => {
         expect(terminal(written).slice(0, -1)).toEqual(frames.at(-1));
       }),
     );
+  });
+});
+
+describe('show topology --watch', () => {
+  async function topology(looks: readonly Look[], args: readonly string[] = [], options: HarnessOptions = {}) {
+    const seconds = (looks.length - 1) * 2;
+    const harness = new Harness({ east: cluster(looks) }, options);
+    return harness.run('show', 'topology', '--watch', '--timeout', `${seconds}s`, ...args);
+  }
+
+  test('a line for each gateway and cable that has changed; round-trip times are no change', async () => {
+    const trouble = { status: 'error', message: 'no answer' };
+    // Gateways are read for the picture and for the connections.
+    const { stdout, exitCode } = await topology([{ rtt: '1ms' }, { rtt: '2ms' }, trouble, trouble, 'gone', 'gone']);
+    expect(exitCode).toBe(0);
+    const lines = stdout.trimEnd().split('\n');
+    expect(lines.map((line) => line.replace(/^\S+ +/, ''))).toEqual([
+      'gateway east/east-1   active',
+      'cable east/east-gw west/west-gw   libreswan   connected',
+      'cable east/east-gw west/west-gw   libreswan   error   east: no answer',
+      'gone: gateway east/east-1   active',
+      'gone: cable east/east-gw west/west-gw   libreswan   error   east: no answer',
+    ]);
+    expect(stdout).not.toContain('\u001B');
+  });
+
+  test('on a terminal the picture is redrawn in place', async () => {
+    const trouble = { status: 'error', message: 'no answer' };
+    const looks = [{ rtt: '1ms' }, { rtt: '1ms' }, trouble, trouble];
+    const { stdout } = await topology(looks, [], { tty: true, env: { TERM: 'xterm', NO_COLOR: '1' } });
+    const shown = terminal(stdout);
+    expect(shown.filter((line) => line.includes('east/east-gw'))).toHaveLength(1);
+    expect(shown.join('\n')).toContain('✗');
+    expect(stdout.endsWith('\u001B[?25h')).toBe(true);
+  });
+
+  test('-o json: a line for each look', async () => {
+    const { stdout } = await topology([{ rtt: '1ms' }, { rtt: '1ms' }, { rtt: '1ms' }], ['-o', 'json']);
+    const looks = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { cables: unknown[]; time: string });
+    expect(looks.map(({ time }) => time.slice(17, 19))).toEqual(['00', '02', '04']);
+    expect(looks[0]!.cables).toHaveLength(1);
+  });
+
+  test('pictures cannot be watched', async () => {
+    const { exitCode, stderr } = await topology([{ rtt: '1ms' }], ['-o', 'svg']);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 2, stderr: expect.stringContaining('cannot show -o svg') });
   });
 });
 

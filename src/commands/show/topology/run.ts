@@ -17,7 +17,8 @@ import { renderText, type Paint } from './text.ts';
 export const TOPOLOGY_FORMATS = ['text', 'dot', 'svg', 'json', 'yaml', 'name'] as const;
 export type TopologyFormat = (typeof TOPOLOGY_FORMATS)[number];
 
-async function readReport(cluster: ShownCluster): Promise<ClusterReport> {
+/** What a cluster says of itself and of the set. */
+export async function readReport(cluster: ShownCluster): Promise<ClusterReport> {
   const { clusterId, name: context, nowMs } = cluster;
   if (cluster.submariner === undefined) {
     return { clusterId, context, nowMs, joined: false, gateways: [], connections: [], known: [] };
@@ -30,13 +31,15 @@ async function readReport(cluster: ShownCluster): Promise<ClusterReport> {
   return { clusterId, context, nowMs, joined: true, gateways, connections, known };
 }
 
-function painter({ context }: CommandRun): Paint {
+/** Colours by health, or none where none may be. */
+export function painter({ context }: CommandRun): Paint {
   const chalk = new Chalk({ level: colourAllowed(context.terminal.stdout, context.env) ? 1 : 0 });
   const colours = { connected: chalk.green, connecting: chalk.yellow, error: chalk.red, missing: chalk.red };
   return (health, text) => colours[health](text);
 }
 
-function namesIn({ cables }: Topology): string {
+/** A line for each cable, as -o name prints it. */
+export function namesIn({ cables }: Topology): string {
   const ends = cables.filter(({ health }) => health !== 'missing');
   return ends.map(({ from, to }) => `cable/${from.cluster}/${from.gateway}/${to.cluster}/${to.gateway}\n`).join('');
 }
