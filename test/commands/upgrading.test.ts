@@ -4,45 +4,11 @@ import type { KubeObject } from '../../src/kube/client.ts';
 import type { DaemonSet } from '../../src/kube/objects.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { FakeKube } from '../fakes/kube.ts';
-import { Harness, type HarnessOptions, node, type RunOutcome, withControllers } from './harness.ts';
-import { Daemons } from './upgrade/daemons.ts';
+import { Harness } from './harness.ts';
+import { good, world } from './upgrade/daemons.ts';
 
 const NAMESPACE = 'submariner-operator';
 const UPGRADE = ['upgrade', '--context', 'west', '--yes'];
-
-interface World {
-  readonly harness: Harness;
-  readonly west: FakeKube;
-  readonly daemons: Daemons;
-}
-
-const JOIN = [
-  'join',
-  'broker-info.subm',
-  '--context',
-  'west',
-  '--clustercidr',
-  '10.131.0.0/16',
-  '--servicecidr',
-  '100.67.0.0/16',
-];
-
-/** West, with gateways west-1 (active) and west-2 and a worker west-3, joined with version 9.8.6. */
-async function world(options: HarnessOptions = {}): Promise<World> {
-  const east = withControllers(new FakeKube([], 'https://east:6443'), 'uid-east');
-  const west = withControllers(new FakeKube([], 'https://west:6443'), 'uid-west');
-  for (const name of ['west-1', 'west-2']) west.seed(RESOURCES.nodes, node(name, { 'submariner.io/gateway': 'true' }));
-  west.seed(RESOURCES.nodes, node('west-3'));
-  const harness = new Harness({ east, west }, options);
-  good(await harness.run('deploy-broker', '--context', 'east'));
-  good(await harness.run(...JOIN, '--version', '9.8.6'));
-  return { harness, west, daemons: new Daemons(west, 'west-1') };
-}
-
-function good(outcome: RunOutcome): RunOutcome {
-  expect(outcome.exitCode === 0 ? '' : outcome.stderr).toBe('');
-  return outcome;
-}
 
 const IMAGES = 'localhost/subctl';
 const pods = (gateway: string, agent = gateway): readonly string[] => [

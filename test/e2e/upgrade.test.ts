@@ -104,6 +104,23 @@ describe('upgrades with traffic running', () => {
     );
   }, 400_000);
 
+  test('a setting that join changes loses no packet either', async () => {
+    const { code, stderr, reports } = await across(
+      'join',
+      'broker-info.subm',
+      '--yes',
+      '--health-check-interval',
+      '2',
+      ...east,
+    );
+    expect({ code, stderr }).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('connectionHealthCheck.intervalSeconds: 1 -> 2'),
+    });
+    expect(losses(reports)).toEqual(NONE);
+    await sandbox.ok('show', 'connections', '--wait', '--timeout', '1m', ...sandbox.kubeconfig);
+  }, 400_000);
+
   test('stopped in the middle it can be taken back', async () => {
     const before = running();
     const wrong = ['--image-override', 'submariner-gateway=registry.example/nothing:1'];

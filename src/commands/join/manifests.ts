@@ -118,8 +118,8 @@ export function joinSecrets(memberToken: Secret, psk: Buffer): readonly Secret[]
 
 const WRITE = ['create', 'patch'];
 
-/** What the operator has to be allowed to do in the joining cluster; more when gateways may be replaced by others. */
-export function joinRights(mayReplaceGateways: boolean): readonly Right[] {
+/** What the operator has to be allowed to do in the joining cluster; more when running daemons may be replaced. */
+export function joinRights(mayReplace: boolean): readonly Right[] {
   const namespace = OPERATOR_NAMESPACE;
   return [
     { verbs: [...WRITE, 'get'], type: RESOURCES.namespaces },
@@ -134,12 +134,12 @@ export function joinRights(mayReplaceGateways: boolean): readonly Right[] {
     { verbs: WRITE, type: RESOURCES.roles, namespace: 'default' },
     { verbs: WRITE, type: RESOURCES.roleBindings, namespace: 'default' },
     { verbs: WRITE, type: RESOURCES.secrets, namespace },
-    { verbs: [...WRITE, 'get'], type: RESOURCES.daemonSets, namespace },
+    { verbs: [...WRITE, 'get', 'list'], type: RESOURCES.daemonSets, namespace },
     { verbs: ['list'], type: RESOURCES.pods, namespace },
     { verbs: [...WRITE, 'get'], type: RESOURCES.submariners, namespace },
     { verbs: ['list'], type: RESOURCES.gateways, namespace },
     { verbs: ['list'], type: RESOURCES.routeAgents, namespace },
-    ...(mayReplaceGateways
+    ...(mayReplace
       ? [
           { verbs: ['create', 'delete'], type: RESOURCES.pods, namespace },
           { verbs: ['patch'], type: RESOURCES.leases, namespace },

@@ -149,7 +149,9 @@ async function checkRights(
   options: JoinOptions,
 ): Promise<void> {
   const { dryRun, gatewayNodes } = options;
-  const cluster = [{ where: target.name, client: target.client, rights: joinRights(gatewayNodes !== undefined) }];
+  const rejoins = (await findRecorded(target.client)) !== undefined;
+  const rights = joinRights(gatewayNodes !== undefined || rejoins);
+  const cluster = [{ where: target.name, client: target.client, rights }];
   const broker = [
     {
       where: `broker (${file})`,

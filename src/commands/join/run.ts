@@ -3,13 +3,13 @@ import { FIELD_MANAGER, GATEWAY_LABEL, OPERATOR_NAMESPACE, SUBMARINER_NAME } fro
 import type { KubeClient } from '../../kube/client.ts';
 import type { Node } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
-import { applyManifests } from '../applying.ts';
 import { readBrokerInfoFile } from '../brokerinfofile.ts';
 import type { CommandRun } from '../context.ts';
 import { written, type Written } from '../objects.ts';
 import { printResult, reportWritten } from '../report.ts';
 import { type Deadline, startDeadline } from '../waiting.ts';
 import { memberAccount } from './brokerview.ts';
+import { applyToCluster } from './applychanges.ts';
 import { checkJoinFlags } from './checkflags.ts';
 import { readRouteAgents } from '../show/routeagents.ts';
 import { claimClusterId } from './claim.ts';
@@ -45,11 +45,8 @@ export async function join(run: CommandRun, file: string, options: JoinOptions):
   const labelled = await labelGateways(plan);
   const manifests = joinManifests(context.templatesDir, plan.settings, plan.psk);
   const objects = [...manifests, ...joinSecrets(member.token, plan.psk)];
-  const applied = await reporter.step(`Applying to cluster ${plan.target.cluster}`, async (step) => {
-    const records = await applyManifests({ client: plan.target.client, on: 'cluster' }, objects, context, step);
-    await recordStatus(plan);
-    return records;
-  });
+  const applied = await applyToCluster(run, plan, objects, deadline);
+  await recordStatus(plan);
   const records = [...member.records, ...labelled, ...applied];
   reportWritten(run, records);
   await untilWorking(run, plan, deadline);

@@ -90,7 +90,12 @@ function imageChanges(daemonSets: readonly DaemonSet[], images: Images): readonl
   }).filter(({ before, after }) => before !== after);
 }
 
-function planReplacement(observed: Observed, daemonSet: DaemonSetName, objects: readonly ObjectDrift[]): Replacement {
+/** The pods of a DaemonSet that have to be replaced so that all are of its wanted template, and in which order. */
+export function planReplacement(
+  observed: Omit<Observed, 'submariner'>,
+  daemonSet: DaemonSetName,
+  objects: readonly ObjectDrift[],
+): Replacement {
   return replacementOf(observed, daemonSet, outdatedPods(observed, daemonSet, objects));
 }
 

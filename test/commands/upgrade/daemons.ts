@@ -1,11 +1,12 @@
+import { expect } from '@jest/globals';
 import { AVAILABILITY_ANNOTATION } from '../../../src/api/availability.ts';
 import type { Gateway } from '../../../src/api/types.ts';
 import type { KubeObject } from '../../../src/kube/client.ts';
 import type { DaemonSet, Node, Pod } from '../../../src/kube/objects.ts';
 import { RESOURCES } from '../../../src/kube/resources.ts';
 import { planDaemonSet } from '../../../src/sandbox/controllers/daemonset-plan.ts';
-import type { FakeCall, FakeKube } from '../../fakes/kube.ts';
-import { endpointSpec } from '../harness.ts';
+import { type FakeCall, FakeKube } from '../../fakes/kube.ts';
+import { endpointSpec, Harness, type HarnessOptions, node, type RunOutcome, withControllers } from '../harness.ts';
 
 const NAMESPACE = 'submariner-operator';
 const STATUS = { namespace: NAMESPACE, patchType: 'merge', subresource: 'status' } as const;
@@ -163,4 +164,41 @@ function gateway(node: string, active: boolean, uid: string): Gateway & KubeObje
       connections: active ? [{ status: 'connected', statusMessage: '', endpoint }] : [],
     },
   } as unknown as Gateway & KubeObject;
+}
+
+/** A cluster that has joined, and what runs in it. */
+export interface World {
+  readonly harness: Harness;
+  readonly west: FakeKube;
+  readonly daemons: Daemons;
+}
+
+/** The command line west joined with. */
+export const JOIN = [
+  'join',
+  'broker-info.subm',
+  '--context',
+  'west',
+  '--clustercidr',
+  '10.131.0.0/16',
+  '--servicecidr',
+  '100.67.0.0/16',
+];
+
+/** West, with gateways west-1 (active) and west-2 and a worker west-3, joined with version 9.8.6. */
+export async function world(options: HarnessOptions = {}): Promise<World> {
+  const east = withControllers(new FakeKube([], 'https://east:6443'), 'uid-east');
+  const west = withControllers(new FakeKube([], 'https://west:6443'), 'uid-west');
+  for (const name of ['west-1', 'west-2']) west.seed(RESOURCES.nodes, node(name, { 'submariner.io/gateway': 'true' }));
+  west.seed(RESOURCES.nodes, node('west-3'));
+  const harness = new Harness({ east, west }, options);
+  good(await harness.run('deploy-broker', '--context', 'east'));
+  good(await harness.run(...JOIN, '--version', '9.8.6'));
+  return { harness, west, daemons: new Daemons(west, 'west-1') };
+}
+
+/** The outcome of a command that has to succeed. */
+export function good(outcome: RunOutcome): RunOutcome {
+  expect(outcome.exitCode === 0 ? '' : outcome.stderr).toBe('');
+  return outcome;
 }
