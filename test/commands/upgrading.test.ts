@@ -3,7 +3,7 @@ import type { Submariner } from '../../src/api/types.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
 import type { DaemonSet } from '../../src/kube/objects.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
-import { FakeKube } from '../fakes/kube.ts';
+import type { FakeKube } from '../fakes/kube.ts';
 import { Harness } from './harness.ts';
 import { good, world } from './upgrade/daemons.ts';
 

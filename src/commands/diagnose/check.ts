@@ -6,6 +6,7 @@ import type { Traffic } from './traffic/model.ts';
 
 /** What checks are about, in the order in which they run. */
 export const CATEGORIES = [
+  'pre',
   'k8s',
   'cni',
   'kube-proxy',
@@ -40,6 +41,8 @@ export interface CheckContext {
   readonly cluster: DiagnosedCluster;
   /** The other clusters of the same set that are looked at. */
   readonly others: readonly DiagnosedCluster[];
+  /** All clusters that are looked at, whatever set they are in. */
+  readonly everyone: readonly DiagnosedCluster[];
   readonly deadline: Deadline;
   /** Aborted by an interruption. */
   readonly signal: AbortSignal;

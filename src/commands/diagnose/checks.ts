@@ -8,10 +8,12 @@ import { GATEWAY_CHECKS } from './gateway.ts';
 import { K8S_CHECKS } from './k8s.ts';
 import { KUBE_PROXY_CHECKS } from './kubeproxy.ts';
 import { MTU_CHECKS } from './mtu.ts';
+import { PRE_CHECKS } from './pre.ts';
 import { ROUTES_CHECKS } from './routes.ts';
 
 /** Every check there is. */
 export const CHECKS: readonly Check[] = [
+  ...PRE_CHECKS,
   ...K8S_CHECKS,
   ...CNI_CHECKS,
   ...KUBE_PROXY_CHECKS,

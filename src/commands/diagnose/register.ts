@@ -7,6 +7,7 @@ import type { DiagnoseOptions } from './run.ts';
 
 /** What each category answers, and the names upstream has for it. */
 const ABOUT: Readonly<Record<Category, { readonly summary: string; readonly aliases?: readonly string[] }>> = {
+  pre: { summary: 'before join: may it join, and does it fit the others?' },
   k8s: { summary: 'is Kubernetes itself fit?', aliases: ['k8s-version'] },
   cni: { summary: 'does the pod network let packets for other clusters through?' },
   'kube-proxy': { summary: 'do Services work in the way that is needed?', aliases: ['kube-proxy-mode'] },
@@ -43,6 +44,7 @@ export function registerDiagnose(program: Command, context: CommandContext): voi
     examples: [
       { what: 'Everything', command: 'subctl diagnose all' },
       { what: 'Does traffic flow? For a script', command: 'subctl diagnose connections -o json' },
+      { what: 'Before clusters join', command: 'subctl diagnose pre --contexts east,west' },
       { what: 'Without creating anything', command: 'subctl diagnose all --no-test-pods' },
     ],
   });

@@ -73,7 +73,9 @@ async function outcomeOf(check: Check, context: CheckContext): Promise<Outcome> 
 
 /** The checks that apply; of a cluster that has not joined, at least the one that says so. */
 function applicable(category: Category | 'all', { submariner }: DiagnosedCluster): readonly Check[] {
-  const checks = checksOf(category);
+  // What has to be known before joining is told only to those who ask for it, with the version that is needed.
+  const before = category === 'pre' ? checksOf('k8s') : [];
+  const checks = [...before, ...checksOf(category).filter((one) => category === 'pre' || one.category !== 'pre')];
   if (submariner !== undefined) return checks;
   const joined = checksOf('deployment').filter(({ name }) => name === 'joined');
   const others = checks.filter(({ joinedOnly, name }) => !joinedOnly && name !== 'joined');
@@ -97,6 +99,7 @@ async function examine(category: Category | 'all', examination: Examination): Pr
       run,
       cluster,
       others,
+      everyone: clusters,
       deadline,
       signal,
       chosen,
