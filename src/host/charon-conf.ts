@@ -49,6 +49,8 @@ export function renderCharonConf(settings: CharonSettings): string {
   const libipsec = esp === 'userland' ? 'kernel-libipsec ' : '';
   const netlinkMark = esp === 'userland' ? [`      fwmark = !${OWN_MARK}`] : [];
   const lines = [
+    // A charon that knows no xfrm links has another configuration, so that it is not adopted.
+    ...(esp === 'kernel' ? ['# ESP of the kernel, behind xfrm links'] : []),
     'charon {',
     `  load = random nonce openssl pem pkcs1 x509 pubkey hmac kdf gcm ${libipsec}kernel-netlink socket-default vici`,
     '  threads = 16',

@@ -18,6 +18,8 @@ export interface ObservedLink {
   readonly mac?: string;
   /** IPv4 and IPv6 addresses with prefix length, link-local IPv6 left out. */
   readonly addresses: readonly string[];
+  /** Of xfrm links. */
+  readonly ifId?: number;
   readonly vxlan?: NonNullable<LinkState['vxlan']>;
 }
 
@@ -81,6 +83,11 @@ function parseVxlan(data: Json): ObservedLink['vxlan'] {
   });
 }
 
+/** Printed in hexadecimal, as text. */
+function parseIfId(data: Json): number {
+  return Number.parseInt(text(data, 'if_id') ?? '0', 16);
+}
+
 function parseAddresses(item: Json): readonly string[] {
   return objects(item, 'addr_info')
     .filter((entry) => text(entry, 'local') !== undefined && !['link', '253'].includes(text(entry, 'scope') ?? ''))
@@ -104,18 +111,19 @@ export function parseLinks(output: string): readonly ObservedLink[] {
         addresses: parseAddresses(item),
         ...(/^(?:[\da-f]{2}:){5}[\da-f]{2}$/.test(text(item, 'address') ?? '') ? { mac: text(item, 'address') } : {}),
         ...(kind === 'vxlan' ? { vxlan: parseVxlan(object(info, 'info_data')) } : {}),
+        ...(kind === 'xfrm' ? { ifId: parseIfId(object(info, 'info_data')) } : {}),
       } as ObservedLink,
     ];
   });
 }
 
-const LINK_KINDS = ['vxlan', 'wireguard', 'dummy', 'tun'] as const;
+const LINK_KINDS = ['vxlan', 'wireguard', 'xfrm', 'dummy', 'tun'] as const;
 
 /** The link as the model has it; a kind the model does not know counts as `tun`, made by somebody's program. */
 export function linkState(link: ObservedLink): LinkState {
   const kind = LINK_KINDS.find((name) => name === link.kind) ?? 'tun';
-  const { name, mtuBytes, up, vxlan, mac } = link;
-  if (vxlan === undefined) return { name, kind, mtuBytes, up };
+  const { name, mtuBytes, up, vxlan, mac, ifId } = link;
+  if (vxlan === undefined) return { name, kind, mtuBytes, up, ...(ifId === undefined ? {} : { ifId }) };
   return { name, kind, mtuBytes, up, ...(mac === undefined ? {} : { mac }), vxlan };
 }
 
@@ -208,6 +216,7 @@ export function linkAddWords(link: LinkState): readonly string[] | undefined {
   if (link.kind === 'tun') return undefined;
   const mac = words([['address', link.mac]]);
   const base = ['link', 'add', link.name, ...mac, 'mtu', String(link.mtuBytes), 'type', link.kind];
+  if (link.ifId !== undefined) return [...base, 'if_id', String(link.ifId)];
   if (link.vxlan === undefined) return base;
   const { vni, udpPort, local, device, learning } = link.vxlan;
   const underlay = device === undefined ? [] : ['dev', device];

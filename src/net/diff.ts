@@ -107,7 +107,7 @@ function diffByText<T>(wanted: readonly T[], observed: readonly T[], textOf: (it
 
 /** Whether the link cannot be changed into the wanted one in place. */
 function needsRecreation(wanted: LinkState, observed: LinkState): boolean {
-  if (wanted.kind !== observed.kind) return true;
+  if (wanted.kind !== observed.kind || wanted.ifId !== observed.ifId) return true;
   if (wanted.vxlan === undefined) return false;
   const { vni, udpPort, local, device, learning } = wanted.vxlan;
   const seen = observed.vxlan;

@@ -43,7 +43,10 @@ export const ROUTEAGENT_OWNERSHIP: Ownership = {
 export const OVERLAY = { link: 'vx-submariner', vni: 100, udpPort: 4800, vtepPrefix: '240.0.0.0/8' } as const;
 /** The VXLAN cable between gateways. */
 export const VXLAN_CABLE = { link: 'vxlan-tunnel', vni: 1000, vtepPrefix: '241.0.0.0/8' } as const;
-/** The IPsec cables in user space: which of the links a slot has is charon's choice. */
-export const IPSEC_CABLE = { links: ['ipsec0', 'ipsec1'] } as const;
+/**
+ * The IPsec cables: in user space it is charon's choice which of the links a slot has; in the kernel each slot has its
+ * own, and policies and SAs with its interface id, counted from `ifId`, are the engine's.
+ */
+export const IPSEC_CABLE = { links: ['ipsec0', 'ipsec1'], ifId: 0x5375_6200 } as const;
 /** The WireGuard cables, a link a slot. */
 export const WIREGUARD_CABLE = { links: ['submariner', 'submariner1'] } as const;

@@ -27,6 +27,7 @@ function describeLink(link: LinkState): string {
     words.push(`vni ${vxlan.vni} port ${vxlan.udpPort} local ${vxlan.local}`);
     if (vxlan.device !== undefined) words.push(`dev ${vxlan.device}`);
   }
+  if (link.ifId !== undefined) words.push(`if_id 0x${link.ifId.toString(16)}`);
   if (link.mac !== undefined) words.push(`address ${link.mac}`);
   words.push(`mtu ${link.mtuBytes}`, link.up ? 'up' : 'down');
   return words.join(' ');

@@ -12,11 +12,13 @@ export interface NetworkState {
 
 export interface LinkState {
   readonly name: string;
-  readonly kind: 'vxlan' | 'wireguard' | 'dummy' | 'tun';
+  readonly kind: 'vxlan' | 'wireguard' | 'xfrm' | 'dummy' | 'tun';
   readonly mtuBytes: number;
   readonly up: boolean;
   /** Lower case; when not wanted the kernel's choice stands. Observed of VXLAN links only. */
   readonly mac?: string;
+  /** Of an xfrm link: which policies and SAs are its own. */
+  readonly ifId?: number;
   readonly vxlan?: {
     readonly vni: number;
     readonly udpPort: number;

@@ -349,7 +349,7 @@ export class FakeHost implements CommandRunner {
     const kind = given.get('type')!;
     if (this.#links.has(name)) throw new ToolError('RTNETLINK answers: File exists');
     if (kind === 'wireguard') throw new ToolError('Error: Unknown device type.');
-    const data = {
+    const vxlan = {
       id: Number(given.get('id')),
       local: given.get('local'),
       link: given.get('dev'),
@@ -359,14 +359,16 @@ export class FakeHost implements CommandRunner {
     if (kind === 'vxlan') {
       if (given.has('dev')) this.#link(given.get('dev')!);
       const clash = [...this.#links.values()].some(
-        (link) => link.data['id'] === data.id && link.data['port'] === data.port,
+        (link) => link.data['id'] === vxlan.id && link.data['port'] === vxlan.port,
       );
       if (clash) throw new ToolError('RTNETLINK answers: File exists');
     }
     this.addLink(name, [], kind, Number(given.get('mtu') ?? 1500));
     const made = this.#link(name);
     const mac = given.get('address') ?? made.mac;
-    this.#links.set(name, { ...made, mac, up: false, data: kind === 'vxlan' ? data : {} });
+    const xfrm = { if_id: `0x${Number(given.get('if_id')).toString(16)}` };
+    const data = kind === 'vxlan' ? vxlan : kind === 'xfrm' ? xfrm : {};
+    this.#links.set(name, { ...made, mac, up: false, data });
     return '';
   }
 

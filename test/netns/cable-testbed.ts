@@ -9,6 +9,7 @@ import { createRunner, type CommandRunner } from '../../src/host/command.ts';
 import { cableName } from '../../src/api/names.ts';
 import { createLogger } from '../../src/runtime/logger.ts';
 import { ReconcileLoop } from '../../src/runtime/loop.ts';
+import { patient } from './patience.ts';
 
 /** Debug output of the drivers under test; empty unless CABLE_TEST_LOG names a level. */
 const logger = createLogger({
@@ -38,11 +39,11 @@ export function run(file: string, ...args: readonly string[]): string {
 
 /** Waits until `probe` gives something true; the failure names what was awaited and the last value. */
 export async function until<T>(what: string, probe: () => T | Promise<T>, timeoutMs = 15_000): Promise<T> {
-  const deadline = performance.now() + timeoutMs;
+  const deadline = performance.now() + patient(timeoutMs);
   for (;;) {
     const value = await probe();
     if (value) return value;
-    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    if (performance.now() > deadline) throw new Error(`not within ${patient(timeoutMs)} ms: ${what}`);
     await sleep(25);
   }
 }
@@ -122,7 +123,7 @@ export class CableTestbed {
         privateIp,
         udpPort,
         psk: 'dGVzdC1rZXktb2YtdGhlLWNhYmxlLXRlc3RiZWQ=',
-        dpdDelaySeconds: 1,
+        dpdDelaySeconds: patient(1),
         namespace,
       },
     };

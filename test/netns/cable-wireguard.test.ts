@@ -8,9 +8,10 @@ import { createRunner, type CommandRunner } from '../../src/host/command.ts';
 import { findDaemon } from '../../src/host/daemon.ts';
 import { generatePrivateKey, publicKeyOf } from '../../src/host/wg.ts';
 import { KernelWireguard } from '../../src/host/wireguard-kernel.ts';
-import { WireguardGo } from '../../src/host/wireguardgo.ts';
+import { WireguardGo, type WireguardDevice } from '../../src/host/wireguardgo.ts';
 import { silentLogger } from '../../src/runtime/logger.ts';
 import { CableTestbed, forever, until, type TestGateway } from './cable-testbed.ts';
+import { kernelFacts } from './kernel-facts.ts';
 
 let bed: CableTestbed;
 const drivers: CableDriver[] = [];
@@ -31,7 +32,8 @@ afterEach(async () => {
 
 const folderOf = (gateway: TestGateway): string => path.join(gateway.dependencies.stateDir, 'wireguard');
 
-function deviceOf(gateway: TestGateway): WireguardGo {
+function deviceOf(gateway: TestGateway): WireguardDevice {
+  if (kernelFacts().wireguard) return new KernelWireguard(gateway.runner, 'submariner', folderOf(gateway));
   return new WireguardGo({ runner: gateway.runner, folder: folderOf(gateway), link: 'submariner' });
 }
 
@@ -125,20 +127,26 @@ test('a new process adopts wireguard-go with its key and disturbs nothing; a clu
   expect(bed.snapshot(a!)).toBe(before);
 }, 60_000);
 
-test('a killed wireguard-go is noticed and started again, and nothing leaves in clear meanwhile', async () => {
-  const [a, b] = build(2);
-  await join();
-  const daemon = findDaemon(folderOf(a!))!;
-  const stopCapture = await bed.capture();
-  const stopPings = bed.pinger(a!.podNamespace, b!.podAddress);
-  process.kill(daemon.pid, 'SIGKILL');
-  await until('another wireguard-go runs', () => (findDaemon(folderOf(a!))?.pid ?? daemon.pid) !== daemon.pid);
-  await until('pods reach each other', () => bed.allReach(), 20_000);
-  await stopPings();
-  const captured = await stopCapture();
-  expect(captured.inner).toBe(0);
-  expect(captured.tunnel).toBeGreaterThan(0);
-}, 60_000);
+const userlandOnly = kernelFacts().wireguard ? test.skip : test;
+
+userlandOnly(
+  'a killed wireguard-go is noticed and started again, and nothing leaves in clear meanwhile',
+  async () => {
+    const [a, b] = build(2);
+    await join();
+    const daemon = findDaemon(folderOf(a!))!;
+    const stopCapture = await bed.capture();
+    const stopPings = bed.pinger(a!.podNamespace, b!.podAddress);
+    process.kill(daemon.pid, 'SIGKILL');
+    await until('another wireguard-go runs', () => (findDaemon(folderOf(a!))?.pid ?? daemon.pid) !== daemon.pid);
+    await until('pods reach each other', () => bed.allReach(), 20_000);
+    await stopPings();
+    const captured = await stopCapture();
+    expect(captured.inner).toBe(0);
+    expect(captured.tunnel).toBeGreaterThan(0);
+  },
+  60_000,
+);
 
 test('a peer without a key is named; another pre-shared key gives no handshake; a taken port is named', async () => {
   const [a, b] = build(2);
@@ -175,32 +183,36 @@ test('a peer without a key is named; another pre-shared key gives no handshake; 
   expect(captured.tunnel).toBeGreaterThan(0);
 }, 60_000);
 
-test('the words for the program wg, as a kernel link needs them, do the same as the userspace API', async () => {
-  const [a] = build(2);
-  await drivers[0]!.start(forever);
-  const { pid } = findDaemon(folderOf(a!))!;
-  const plain = createRunner({ logger: silentLogger });
-  const inside: CommandRunner = {
-    run: (file, args, options) => plain.run('nsenter', ['-t', String(pid), '-m', '-n', file, ...args], options),
-  };
-  const device = new KernelWireguard(inside, 'submariner', path.join(folderOf(a!), 'keys'));
-  const [privateKey, peerKey, presharedKey] = [
-    generatePrivateKey(),
-    publicKeyOf(generatePrivateKey()),
-    generatePrivateKey(),
-  ];
-  const peer = {
-    publicKey: peerKey,
-    presharedKey,
-    endpoint: '198.18.0.2:4500',
-    allowedIps: ['10.9.0.0/16', '10.8.0.0/16'],
-    keepaliveSeconds: 10,
-  };
-  await device.apply({ privateKey, listenPort: 4501, setPeers: [peer], removePeers: [] });
-  const viaWg = await device.observe();
-  expect(viaWg).toMatchObject({ privateKey, listenPort: 4501, peers: [{ ...peer, allowedIps: expect.any(Array) }] });
-  expect(viaWg.peers[0]!.allowedIps.toSorted()).toEqual(['10.8.0.0/16', '10.9.0.0/16']);
-  expect({ ...(await deviceOf(a!).observe()).peers[0], txBytes: 0 }).toEqual({ ...viaWg.peers[0], txBytes: 0 });
-  await device.apply({ privateKey: undefined, listenPort: undefined, setPeers: [], removePeers: [peerKey] });
-  expect((await device.observe()).peers).toEqual([]);
-}, 60_000);
+userlandOnly(
+  'the words for the program wg, as a kernel link needs them, do the same as the userspace API',
+  async () => {
+    const [a] = build(2);
+    await drivers[0]!.start(forever);
+    const { pid } = findDaemon(folderOf(a!))!;
+    const plain = createRunner({ logger: silentLogger });
+    const inside: CommandRunner = {
+      run: (file, args, options) => plain.run('nsenter', ['-t', String(pid), '-m', '-n', file, ...args], options),
+    };
+    const device = new KernelWireguard(inside, 'submariner', path.join(folderOf(a!), 'keys'));
+    const [privateKey, peerKey, presharedKey] = [
+      generatePrivateKey(),
+      publicKeyOf(generatePrivateKey()),
+      generatePrivateKey(),
+    ];
+    const peer = {
+      publicKey: peerKey,
+      presharedKey,
+      endpoint: '198.18.0.2:4500',
+      allowedIps: ['10.9.0.0/16', '10.8.0.0/16'],
+      keepaliveSeconds: 10,
+    };
+    await device.apply({ privateKey, listenPort: 4501, setPeers: [peer], removePeers: [] });
+    const viaWg = await device.observe();
+    expect(viaWg).toMatchObject({ privateKey, listenPort: 4501, peers: [{ ...peer, allowedIps: expect.any(Array) }] });
+    expect(viaWg.peers[0]!.allowedIps.toSorted()).toEqual(['10.8.0.0/16', '10.9.0.0/16']);
+    expect({ ...(await deviceOf(a!).observe()).peers[0], txBytes: 0 }).toEqual({ ...viaWg.peers[0], txBytes: 0 });
+    await device.apply({ privateKey: undefined, listenPort: undefined, setPeers: [], removePeers: [peerKey] });
+    expect((await device.observe()).peers).toEqual([]);
+  },
+  60_000,
+);

@@ -37,7 +37,7 @@ function tunnelFlags(command: Command): void {
     .option('--nattport <port>', 'UDP port of the tunnels', integerFlag(1, 65535), TUNNEL_PORT);
   booleanFlag(command, 'natt', 'expect NAT when discovery gives no answer', true);
   booleanFlag(command, 'preferred-server', 'wait for the other side to open the tunnel', false);
-  booleanFlag(command, 'force-udp-encaps', 'wrap ESP in UDP also without NAT', false);
+  booleanFlag(command, 'force-udp-encaps', 'wrap ESP in UDP also without NAT (always so)', false);
   booleanFlag(command, 'air-gapped', 'never look up public addresses', false);
   booleanFlag(command, 'ipsec-debug', 'verbose IPsec daemon', false);
 }

@@ -21,8 +21,6 @@ export interface IpsecConnection {
   readonly localPort: number;
   readonly remotePort: number;
   readonly usingNat: boolean;
-  /** ESP goes in UDP also when the IKE peers see no NAT between them. */
-  readonly encap: boolean;
   readonly localId: string;
   readonly remoteId: string;
   /**
@@ -32,9 +30,6 @@ export interface IpsecConnection {
   readonly initiates: 'at once' | 'late' | 'never';
   readonly children: readonly IpsecChild[];
 }
-
-/** When ESP goes in UDP though the IKE peers see no NAT between them; `with NAT`: when NAT discovery has found one. */
-export type Encapsulation = 'always' | 'with NAT';
 
 export type IpsecMode = 'bidirectional' | 'server' | 'client';
 
@@ -79,7 +74,7 @@ function childOf({ name, localTs, remoteTs }: Pair): IpsecChild {
  * CIDRs (a libreswan peer has one connection a pair, which share an IKE SA). Server and client: one a pair, as the
  * identities `@<private address>-<i>-<j>` differ by pair.
  */
-export function ipsecConnections(cable: Cable, encapsulation: Encapsulation): readonly IpsecConnection[] {
+export function ipsecConnections(cable: Cable): readonly IpsecConnection[] {
   const pairs = pairsOf(cable);
   const mode = ipsecMode(cable);
   const common = {
@@ -88,7 +83,6 @@ export function ipsecConnections(cable: Cable, encapsulation: Encapsulation): re
     localPort: cable.localUdpPort,
     remotePort: cable.remoteUdpPort,
     usingNat: cable.usingNat,
-    encap: encapsulation === 'always' || cable.usingNat,
   };
   if (mode === 'bidirectional') {
     if (pairs.length === 0) return [];
@@ -128,10 +122,14 @@ const ESP_PROPOSALS = ['aes256gcm16-aes128gcm16-ecp256-modp2048-modp3072', 'aes2
 /**
  * The body of `load-conn`. Nothing starts or restarts by itself: charon 5.9 gives children it restarts their former
  * reqids, which others may have by then, and packets go out through the wrong SA. The next sync initiates anew.
+ * ESP goes in UDP also without NAT: gateways then need one open port, and userland ESP knows no other way. `ifId`: the
+ * xfrm link that kernel ESP is behind.
  */
-export function loadMessage(connection: IpsecConnection, dpdDelaySeconds: number): ViciSection {
+export function loadMessage(connection: IpsecConnection, dpdDelaySeconds: number, ifId?: number): ViciSection {
+  const link = ifId === undefined ? {} : { if_id_in: String(ifId), if_id_out: String(ifId) };
   const child = ({ localTs, remoteTs }: IpsecChild): ViciSection => ({
     mode: 'tunnel',
+    ...link,
     local_ts: [localTs],
     remote_ts: [remoteTs],
     esp_proposals: ESP_PROPOSALS,
@@ -146,7 +144,7 @@ export function loadMessage(connection: IpsecConnection, dpdDelaySeconds: number
       remote_addrs: [connection.remoteAddress ?? '%any'],
       local_port: String(connection.localPort),
       ...(connection.remoteAddress === undefined ? {} : { remote_port: String(connection.remotePort) }),
-      encap: connection.encap ? 'yes' : 'no',
+      encap: 'yes',
       mobike: 'no',
       proposals: IKE_PROPOSALS,
       dpd_delay: `${dpdDelaySeconds}s`,

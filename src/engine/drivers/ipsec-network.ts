@@ -1,15 +1,22 @@
 import { cidrContains } from '../../net/cidr.ts';
 import { IPSEC_CABLE } from '../../net/ownership.ts';
-import { EMPTY_STATE, type AddressState, type NetworkState } from '../../net/state.ts';
-import { desiredCableRouting, ipv4Cidrs, type Exit } from './cable-routes.ts';
+import { EMPTY_STATE, type AddressState, type LinkState, type NetworkState } from '../../net/state.ts';
+import { desiredCableRouting, ipv4Cidrs } from './cable-routes.ts';
 import type { Cable, DesiredCables } from './driver.ts';
 import { desiredGuard } from './guard.ts';
 import { hostAddress } from './link-address.ts';
 
-/** Where ESP happens: in charons, each behind a tun link, or in the kernel, on the way out of the underlay. */
-export type EspPlace =
-  | { readonly place: 'userland'; readonly links: ReadonlyMap<number, string>; readonly mtuBytes: number }
-  | { readonly place: 'kernel'; readonly firstHops: ReadonlyMap<string, Exit> };
+/** Where ESP happens, in charons or in the kernel, and behind which link of each slot. */
+export interface EspPlace {
+  readonly place: 'userland' | 'kernel';
+  readonly links: ReadonlyMap<number, string>;
+  readonly mtuBytes: number;
+}
+
+/** The interface id that the policies, the SAs and the xfrm link of a slot share. */
+export function slotIfId(slot: number): number {
+  return IPSEC_CABLE.ifId + slot;
+}
 
 /**
  * kernel-libipsec refuses a local CIDR in which the node has no address. The network address of a prefix belongs to
@@ -25,34 +32,31 @@ function selectorAddresses(
   return locals.filter((cidr) => !covered(cidr)).map((cidr) => ({ link, address: `${cidr.split('/')[0] ?? ''}/32` }));
 }
 
+function slotLink(esp: EspPlace, slot: number, name: string): LinkState {
+  const common = { name, mtuBytes: esp.mtuBytes, up: true };
+  return esp.place === 'kernel' ? { ...common, kind: 'xfrm', ifId: slotIfId(slot) } : { ...common, kind: 'tun' };
+}
+
 /**
- * The node's network with these IPsec cables: tables 100 and 101, the guard and, for userland ESP, the tun links by
- * slot. A slot whose link is not known has no routes.
+ * The node's network with these IPsec cables: tables 100 and 101, the guard and the links by slot. A slot whose link is
+ * not known has no routes.
  */
 export function desiredIpsecNetwork(desired: DesiredCables, esp: EspPlace, privateIp: string): NetworkState {
-  const ruleset = desiredGuard(desired.guardedCidrs, esp.place === 'kernel' ? 'kernel-esp' : IPSEC_CABLE.links);
-  const exitOf = (cable: Cable): Exit | undefined => {
-    if (esp.place === 'kernel') return esp.firstHops.get(cable.usingIp);
-    const link = esp.links.get(cable.slot);
-    return link === undefined ? undefined : { link };
-  };
-  const common = {
-    ...EMPTY_STATE,
-    ...desiredCableRouting(desired, exitOf),
-    ...(ruleset === undefined ? {} : { ruleset }),
-  };
-  if (esp.place === 'kernel') return common;
+  const inKernel = esp.place === 'kernel';
+  const ruleset = desiredGuard(desired.guardedCidrs, IPSEC_CABLE.links, inKernel ? 'transformed' : 'never transformed');
   const links = [...esp.links];
+  const cablesOf = (slot: number): readonly Cable[] => desired.cables.filter((cable) => cable.slot === slot);
   return {
-    ...common,
-    links: links.map(([, name]) => ({ name, kind: 'tun', mtuBytes: esp.mtuBytes, up: true })),
+    ...EMPTY_STATE,
+    ...desiredCableRouting(desired, ({ slot }) => {
+      const link = esp.links.get(slot);
+      return link === undefined ? undefined : { link };
+    }),
+    ...(ruleset === undefined ? {} : { ruleset }),
+    links: links.map(([slot, name]) => slotLink(esp, slot, name)),
     addresses: links.flatMap(([slot, link]) => [
       ...hostAddress(link, privateIp),
-      ...selectorAddresses(
-        desired.cables.filter((cable) => cable.slot === slot),
-        link,
-        desired.cniAddress,
-      ),
+      ...(inKernel ? [] : selectorAddresses(cablesOf(slot), link, desired.cniAddress)),
     ]),
     sysctls: links.map(([, link]) => ({ key: `net.ipv4.conf.${link}.rp_filter`, value: '2' })),
   };

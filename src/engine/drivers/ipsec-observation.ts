@@ -24,6 +24,8 @@ export interface ObservedChild {
   readonly cipher: string;
   /** Whether its packets go in UDP. */
   readonly encap: boolean;
+  /** Of both directions, in hexadecimal. */
+  readonly spis: readonly string[];
 }
 
 /** An IKE SA, as `list-sas` shows it. */
@@ -69,6 +71,7 @@ function parseChild(child: ViciSection): ObservedChild {
     bytesOut: Number(textAt(child, 'bytes-out')) || 0,
     cipher: [textAt(child, 'encr-alg'), textAt(child, 'encr-keysize')].join('-'),
     encap: textAt(child, 'encap') === 'yes',
+    spis: [textAt(child, 'spi-in'), textAt(child, 'spi-out')],
   };
 }
 

@@ -51,13 +51,12 @@ function sameId(wanted: string, seen: string): boolean {
   return seen === '' || seen === '%any' || seen === printedId(wanted);
 }
 
-/** Whether an IKE SA joins the wanted ends, with ESP in UDP where that is asked for. Behind NAT the peer's address and port are what NAT makes of them. */
+/** Whether an IKE SA joins the wanted ends. Behind NAT the peer's address and port are what NAT makes of them. */
 function fits(wanted: IpsecConnection, ike: ObservedIke): boolean {
   const ends =
     ike.localHost === wanted.localAddress &&
     sameId(wanted.localId, ike.localId) &&
-    sameId(wanted.remoteId, ike.remoteId) &&
-    !ike.children.some((child) => wanted.encap && carries(child) && !child.encap);
+    sameId(wanted.remoteId, ike.remoteId);
   if (!ends || wanted.usingNat || wanted.remoteAddress === undefined) return ends;
   return ike.remoteHost === wanted.remoteAddress && ike.remotePort === String(wanted.remotePort);
 }

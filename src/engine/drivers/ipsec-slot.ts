@@ -2,13 +2,15 @@ import { Charon } from '../../host/charon.ts';
 import { CHARON_TABLE } from '../../host/charon-conf.ts';
 import type { EspSupport } from '../../host/esp.ts';
 import type { ViciClient } from '../../host/vici/client.ts';
+import { observeKernelIpsec, removeKernelIpsec } from '../../host/xfrm.ts';
 import { IPSEC_CABLE } from '../../net/ownership.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import type { Cable, ObservedCable } from './driver.ts';
 import { runAll } from './failures.ts';
-import { ipsecConnections, loadMessage, type Encapsulation, type IpsecConnection } from './ipsec-connections.ts';
-import { observedCables, parseConnections, parseSas } from './ipsec-observation.ts';
+import { ipsecConnections, loadMessage, type IpsecChild, type IpsecConnection } from './ipsec-connections.ts';
+import { slotIfId } from './ipsec-network.ts';
+import { carries, observedCables, parseConnections, parseSas } from './ipsec-observation.ts';
 import { planIpsec, type ChildToInitiate, type IpsecPlan } from './ipsec-plan.ts';
 import { charonFolder } from './leftovers.ts';
 import type { LookTimer } from './look-timer.ts';
@@ -21,7 +23,10 @@ const LATE_MS = 5000;
 /**
  * One charon with the cables of one slot, on a UDP port of its own.
  *
- * INVARIANTS: what charon has is asked for at every sync and every look; memory holds only when to try again.
+ * INVARIANTS:
+ * - what charon has is asked for at every sync and every look; memory holds only when to try again, and whether the
+ *   kernel may still have SAs of a charon that was killed;
+ * - such SAs carry packets until charon has made all of its own.
  */
 export class IpsecSlot {
   readonly slot: number;
@@ -31,6 +36,8 @@ export class IpsecSlot {
   readonly #timer: LookTimer;
   readonly #pacer = new Pacer();
   readonly #dpdDelaySeconds: number;
+  #orphans = true;
+  #kernel = false;
 
   constructor(
     dependencies: DriverDependencies,
@@ -54,9 +61,9 @@ export class IpsecSlot {
     });
   }
 
-  /** The tun link of userland ESP, while charon runs. */
+  /** The link its packets leave by: the tun link of userland ESP, while charon runs, or the kernel's xfrm link. */
   get link(): string | undefined {
-    return this.#charon.link;
+    return this.#kernel ? IPSEC_CABLE.links[this.slot] : this.#charon.link;
   }
 
   /** Calls back when tunnels go up or down and when charon goes away. */
@@ -67,7 +74,8 @@ export class IpsecSlot {
   /** A connection to charon, which is started when it does not run. */
   async ensure(signal: AbortSignal): Promise<ViciClient> {
     const client = await this.#charon.ensure(signal);
-    if ((await this.#esp()).kernel) return client;
+    this.#kernel = (await this.#esp()).kernel;
+    if (this.#kernel) return client;
     const { link } = this.#charon;
     if (IPSEC_CABLE.links.some((name) => name === link)) return client;
     // The next one may find a name of ours free: what is not wanted there goes with this sync.
@@ -83,6 +91,11 @@ export class IpsecSlot {
   /** Ends charon, and with it its tunnels and link. */
   async stop(): Promise<void> {
     await this.#charon.stop();
+    if ((await this.#esp()).kernel) {
+      const { runner } = this.#dependencies;
+      await removeKernelIpsec(runner, await observeKernelIpsec(runner, slotIfId(this.slot)));
+    }
+    this.#orphans = true;
   }
 
   /** What charon says of its cables; nothing while it does not run. */
@@ -97,26 +110,53 @@ export class IpsecSlot {
   async syncTunnels(client: ViciClient, cables: readonly Cable[]): Promise<void> {
     await client.command('load-shared', { id: 'submariner', type: 'IKE', data: this.#dependencies.psk, owners: [] });
     const { loaded, sas } = await observeCharon(client);
-    const encapsulation = await this.#encapsulation();
-    const wanted = cables.flatMap((cable) => ipsecConnections(cable, encapsulation));
+    const wanted = cables.flatMap(ipsecConnections);
+    const ifId = (await this.#esp()).kernel ? slotIfId(this.slot) : undefined;
     const plan = planIpsec(wanted, loaded, sas, this.#dpdDelaySeconds);
     const due = this.#dueChildren(plan);
     await runAll([
       ...plan.unload.map((name) => () => tell(client, 'unload-conn', { name })),
       ...plan.terminateIke.map((id) => () => terminate(client, { 'ike-id': id })),
       ...plan.terminateChild.map((id) => () => terminate(client, { 'child-id': id })),
-      ...plan.load.map((connection) => () => tell(client, 'load-conn', loadMessage(connection, this.#dpdDelaySeconds))),
+      ...plan.load.map(
+        (connection) => () => tell(client, 'load-conn', loadMessage(connection, this.#dpdDelaySeconds, ifId)),
+      ),
       ...due.map(({ connection, child }) => () => {
         this.#dependencies.logger.info('initiating', { child: child.name });
         return tell(client, 'initiate', { ike: connection.name, child: child.name, timeout: '-1' });
       }),
     ]);
+    const settled = plan.load.length === 0 && plan.initiate.length === 0;
+    if (ifId !== undefined && this.#orphans && settled) {
+      await this.#forgetFormer(
+        client,
+        ifId,
+        wanted.flatMap(({ children }) => children),
+      );
+    }
   }
 
-  /** Userland ESP knows no other way than in UDP. */
-  async #encapsulation(): Promise<Encapsulation> {
-    const { kernel } = await this.#esp();
-    return !kernel || this.#dependencies.ipsec?.forceEncaps === true ? 'always' : 'with NAT';
+  /** Removes what a killed charon left in the kernel, as soon as all that is wanted is there without it. */
+  async #forgetFormer(client: ViciClient, ifId: number, pairs: readonly IpsecChild[]): Promise<void> {
+    const { runner, logger } = this.#dependencies;
+    // Before charon is asked: what it makes meanwhile is not taken for a leftover.
+    const { sas, policies } = await observeKernelIpsec(runner, ifId);
+    const children = (await observeCharon(client)).sas.flatMap((ike) => ike.children);
+    const complete = pairs.every(({ name }) => children.some((child) => child.name === name));
+    if (!complete || !children.every(carries)) return;
+    const own = new Set(children.flatMap(({ spis }) => spis).map((spi) => spi.replace(/^0+/, '')));
+    const wanted = new Set(
+      pairs.flatMap(({ localTs, remoteTs }) => [`${localTs} ${remoteTs}`, `${remoteTs} ${localTs}`]),
+    );
+    const orphans = {
+      sas: sas.filter(({ spi }) => !own.has(spi.replace(/^0x0*/, ''))),
+      policies: policies.filter(({ source, destination }) => !wanted.has(`${source} ${destination}`)),
+    };
+    await removeKernelIpsec(runner, orphans);
+    this.#orphans = false;
+    const [oldSas, oldPolicies] = [orphans.sas.length, orphans.policies.length];
+    if (oldSas + oldPolicies > 0)
+      logger.info('removed what a killed charon left', { sas: oldSas, policies: oldPolicies });
   }
 
   /** Children to initiate now: those that are this side's to begin with, the others after the peer had its time. */
@@ -124,6 +164,7 @@ export class IpsecSlot {
     const nowMs = performance.now();
     // The peers of a charon that was killed still have their SAs and begin nothing until they miss it.
     const restarted = this.#charon.takeRestarted();
+    if (restarted) this.#orphans = true;
     const own = plan.initiate.filter(({ connection }) => connection.initiates !== 'never');
     this.#pacer.keepOnly(new Set(own.map(({ connection }) => connection.name)));
     const turns = new Map<string, { readonly connection: IpsecConnection; readonly turn: ChildToInitiate['turn'] }>(

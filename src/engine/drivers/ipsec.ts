@@ -1,10 +1,10 @@
 import { GATEWAY_SLOTS } from '../../api/gateways.ts';
 import { probeKernelEsp, type EspSupport } from '../../host/esp.ts';
-import { observeFirstHop, observeUnderlay } from '../../host/underlay.ts';
+import { observeUnderlay } from '../../host/underlay.ts';
 import type { ViciClient } from '../../host/vici/client.ts';
 import { IPSEC_CABLE } from '../../net/ownership.ts';
 import { EMPTY_STATE } from '../../net/state.ts';
-import { selfRoutingProblem, type Exit } from './cable-routes.ts';
+import { selfRoutingProblem } from './cable-routes.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import type { CableDriver, DesiredCables, ObservedCable } from './driver.ts';
 import { runAll } from './failures.ts';
@@ -19,11 +19,12 @@ import { portsOfSlots, slotsFrom, slotsOf } from './slots.ts';
 const ESP_OVERHEAD_BYTES = 100;
 
 /**
- * Cables as IPsec tunnels (IKEv2, PSK) made by strongSwan's charon, one charon a slot; speaks with upstream's
- * `libreswan` driver. What the charons have is asked for; memory holds only which cables cannot be made.
+ * Cables as IPsec tunnels (IKEv2, PSK) made by strongSwan's charon, one charon a slot, whoever encrypts; speaks with
+ * upstream's `libreswan` driver. What the charons have is asked for; memory holds only which cables cannot be made.
  */
 export class IpsecDriver implements CableDriver {
   readonly name = 'libreswan';
+  readonly slots: number;
   readonly #dependencies: DriverDependencies;
   readonly #timer = new LookTimer();
   readonly #slots: readonly [IpsecSlot, ...IpsecSlot[]];
@@ -32,6 +33,7 @@ export class IpsecDriver implements CableDriver {
 
   constructor(dependencies: DriverDependencies) {
     this.#dependencies = dependencies;
+    this.slots = slotsFrom(dependencies.udpPort);
     const shared = { timer: this.#timer, esp: async () => this.#esp() };
     const further = Array.from(
       { length: GATEWAY_SLOTS - 1 },
@@ -46,11 +48,6 @@ export class IpsecDriver implements CableDriver {
     return `IPsec, ${kernel ? 'kernel ESP' : `userland ESP (kernel-libipsec; kernel: ${reason})`}`;
   }
 
-  /** One with ESP of the kernel: its policies hold for the whole namespace, and no two can have the same selectors. */
-  get slots(): number {
-    return this.#support?.kernel === false ? slotsFrom(this.#dependencies.udpPort) : 1;
-  }
-
   async start(signal: AbortSignal): Promise<void> {
     const { runner, privateIp } = this.#dependencies;
     await retireOtherDrivers(this.#dependencies, { links: IPSEC_CABLE.links, daemon: 'charon' }, signal);
@@ -63,8 +60,7 @@ export class IpsecDriver implements CableDriver {
   }
 
   async sync(desired: DesiredCables, signal: AbortSignal): Promise<void> {
-    const { kernel } = await this.#esp();
-    const possible = this.#withoutProblems(desired, kernel);
+    const possible = this.#withoutProblems(desired);
     const bySlot = slotsOf(possible.cables);
     const wanted = this.#slots.filter(({ slot }) => bySlot.has(slot));
     const idle = this.#slots.filter(({ slot, present }) => present && !bySlot.has(slot));
@@ -74,7 +70,7 @@ export class IpsecDriver implements CableDriver {
         clients.set(slot, await slot.ensure(signal));
       }),
       async () => {
-        const place = await this.#place(possible, signal);
+        const place = await this.#place(wanted, signal);
         await syncNetwork(
           this.#dependencies,
           desiredIpsecNetwork(possible, place, this.#dependencies.privateIp),
@@ -117,31 +113,27 @@ export class IpsecDriver implements CableDriver {
     return this.#support;
   }
 
-  /** The cables that can be made; with ESP of the kernel one charon holds them all. */
-  #withoutProblems(desired: DesiredCables, oneSlot: boolean): DesiredCables {
+  /** The cables that can be made. */
+  #withoutProblems(desired: DesiredCables): DesiredCables {
     const problems = new Map<string, string>();
     for (const cable of desired.cables) {
       const problem = selfRoutingProblem(cable);
       if (problem !== undefined) problems.set(cable.name, problem);
     }
     this.#problems = problems;
-    const cables = desired.cables.filter((cable) => !problems.has(cable.name));
-    return { ...desired, cables: oneSlot ? cables.map((cable) => ({ ...cable, slot: 0 })) : cables };
+    return { ...desired, cables: desired.cables.filter((cable) => !problems.has(cable.name)) };
   }
 
-  async #place(desired: DesiredCables, signal: AbortSignal): Promise<EspPlace> {
+  /** The link of an idle charon in user space goes with its process, an idle xfrm link with the network. */
+  async #place(wanted: readonly IpsecSlot[], signal: AbortSignal): Promise<EspPlace> {
     const { runner, privateIp } = this.#dependencies;
-    if (!(await this.#esp()).kernel) {
-      const underlay = await observeUnderlay(runner, privateIp, signal);
-      const known = this.#slots.map(({ slot, link }) => [slot, link] as const);
-      const links = new Map(known.filter((pair): pair is readonly [number, string] => pair[1] !== undefined));
-      return { place: 'userland', links, mtuBytes: underlay.mtuBytes - ESP_OVERHEAD_BYTES };
-    }
-    const firstHops = new Map<string, Exit>();
-    for (const { usingIp } of desired.cables) {
-      const hop = await observeFirstHop(runner, usingIp, signal);
-      if (hop !== undefined) firstHops.set(usingIp, hop);
-    }
-    return { place: 'kernel', firstHops };
+    const { kernel } = await this.#esp();
+    const underlay = await observeUnderlay(runner, privateIp, signal);
+    const links = (kernel ? wanted : this.#slots).map(({ slot, link }) => [slot, link] as const);
+    return {
+      place: kernel ? 'kernel' : 'userland',
+      links: new Map(links.filter((pair): pair is readonly [number, string] => pair[1] !== undefined)),
+      mtuBytes: underlay.mtuBytes - ESP_OVERHEAD_BYTES,
+    };
   }
 }

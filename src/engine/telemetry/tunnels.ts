@@ -52,7 +52,11 @@ function findSockets(stateDir: string): Sockets {
 function ikeState({ children, ...ike }: ObservedIke): IkeSaState {
   return {
     ...ike,
-    children: children.map(({ bytesIn, bytesOut, ...child }) => ({ ...child, rxBytes: bytesIn, txBytes: bytesOut })),
+    children: children.map(({ bytesIn, bytesOut, spis: _spis, ...child }) => ({
+      ...child,
+      rxBytes: bytesIn,
+      txBytes: bytesOut,
+    })),
   };
 }
 

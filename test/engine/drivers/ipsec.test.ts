@@ -12,6 +12,7 @@ import {
   type LoadedConnection,
   type ObservedIke,
 } from '../../../src/engine/drivers/ipsec-observation.ts';
+import { slotIfId } from '../../../src/engine/drivers/ipsec-network.ts';
 import { planIpsec, type IpsecPlan } from '../../../src/engine/drivers/ipsec-plan.ts';
 import type { IpsecConnection } from '../../../src/engine/drivers/ipsec-connections.ts';
 import { cableTo } from './cables.ts';
@@ -45,7 +46,8 @@ class Model {
       bytesIn: 1,
       bytesOut: 2,
       cipher: 'AES_GCM_16-256',
-      encap: connection.encap,
+      encap: true,
+      spis: [this.#next(), this.#next()],
     };
     const ike = this.sas.find((item) => item.connection === connection.name);
     if (ike === undefined) {
@@ -85,7 +87,7 @@ class Model {
 
 const NO_PLAN: IpsecPlan = { unload: [], load: [], terminateIke: [], terminateChild: [], initiate: [] };
 const wantedOf = (...cables: readonly ReturnType<typeof cableTo>[]): readonly IpsecConnection[] =>
-  cables.flatMap((cable) => ipsecConnections(cable, 'always'));
+  cables.flatMap((cable) => ipsecConnections(cable));
 
 describe('connections of a cable', () => {
   test('bidirectional: private addresses as identities, a child a pair', () => {
@@ -173,29 +175,14 @@ describe('connections of a cable', () => {
   });
 });
 
-test.each([
-  ['always', false, 'yes'],
-  ['always', true, 'yes'],
-  ['with NAT', false, 'no'],
-  ['with NAT', true, 'yes'],
-] as const)('UDP encapsulation %s, NAT %p: %s', (encapsulation, usingNat, encap) => {
-  const [connection] = ipsecConnections(cableTo(2, { usingNat }), encapsulation);
-  expect(loadMessage(connection!, DPD)[connection!.name]).toMatchObject({ encap });
+test('children of kernel ESP belong to an xfrm link, those of userland ESP to none', () => {
+  const [connection] = ipsecConnections(cableTo(2));
+  const children = (ifId?: number): string => JSON.stringify(loadMessage(connection!, DPD, ifId));
+  expect(children(slotIfId(1)).match(/"if_id_in":"1400201729","if_id_out":"1400201729"/g)).toHaveLength(4);
+  expect(children()).not.toContain('if_id');
 });
 
 describe('plan', () => {
-  test('SAs without the encapsulation that is forced by now are made anew, not the other way round', () => {
-    const model = new Model();
-    const plain = ipsecConnections(cableTo(2), 'with NAT');
-    const forced = ipsecConnections(cableTo(2), 'always');
-    model.execute(model.plan(plain));
-    const plan = model.plan(forced);
-    expect([plan.load.length, plan.terminateIke.length, plan.initiate.length]).toEqual([1, 1, 4]);
-    model.execute(plan);
-    expect(model.plan(forced)).toEqual(NO_PLAN);
-    expect(model.plan(plain)).toEqual(NO_PLAN);
-  });
-
   test('makes everything once, then nothing', () => {
     const model = new Model();
     const wanted = wantedOf(cableTo(2), cableTo(3));

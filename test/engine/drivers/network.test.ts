@@ -13,7 +13,6 @@ import { NOTHING, cableTo, desiredOf, standbyTo } from './cables.ts';
 
 const UNDERLAY = { link: 'wan', mtuBytes: 1500 };
 const VXLAN_LOCAL = { privateIp: '198.18.0.1', udpPort: 4500, underlay: UNDERLAY };
-const firstHops = new Map([2, 3, 102].map((n) => [`198.18.0.${n}`, { link: 'wan', via: '198.18.0.254' }]));
 
 /** Which of the links a charon got is chance. */
 const USERLAND: EspPlace = {
@@ -22,6 +21,15 @@ const USERLAND: EspPlace = {
   links: new Map([
     [0, 'ipsec1'],
     [1, 'ipsec0'],
+  ]),
+};
+
+const KERNEL: EspPlace = {
+  place: 'kernel',
+  mtuBytes: 1400,
+  links: new Map([
+    [0, 'ipsec0'],
+    [1, 'ipsec1'],
   ]),
 };
 
@@ -44,7 +52,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: 'ipsec, kernel',
-    desired: (cables) => desiredIpsecNetwork(cables, { place: 'kernel', firstHops }, '198.18.0.1'),
+    desired: (cables) => desiredIpsecNetwork(cables, KERNEL, '198.18.0.1'),
   },
   {
     name: 'wireguard, userland',
@@ -205,20 +213,18 @@ describe('plans', () => {
     ]);
   });
 
-  test('of kernel ESP: routes over the underlay, and packets without a transform dropped', () => {
-    const state = desiredIpsecNetwork(desiredOf(cableTo(2)), { place: 'kernel', firstHops }, '198.18.0.1');
+  test('of kernel ESP: an xfrm link a slot, and packets without a transform dropped elsewhere', () => {
+    const state = desiredIpsecNetwork(desiredOf(cableTo(2)), KERNEL, '198.18.0.1');
     expect(state.ruleset?.chains[0]?.rules).toEqual([
-      'ip daddr @guarded oifname != { "vx-submariner" } rt ipsec missing drop comment "never in clear"',
+      'ip daddr @guarded oifname != { "ipsec0", "ipsec1", "vx-submariner" } rt ipsec missing drop comment "never in clear"',
     ]);
     expect(state.ruleset?.sets[0]?.elements).toEqual(['100.66.0.0/16', '10.131.0.0/16']);
-    expect(state.links).toEqual([]);
-    expect(state.routes[0]).toEqual({
-      destination: '100.66.0.0/16',
-      table: 100,
-      link: 'wan',
-      via: '198.18.0.254',
-      source: '10.130.1.1',
-    });
+    expect(state.links).toEqual([
+      { name: 'ipsec0', kind: 'xfrm', ifId: 0x53756200, mtuBytes: 1400, up: true },
+      { name: 'ipsec1', kind: 'xfrm', ifId: 0x53756201, mtuBytes: 1400, up: true },
+    ]);
+    expect(state.addresses).toEqual(['ipsec0', 'ipsec1'].map((link) => ({ link, address: '241.18.0.1/32' })));
+    expect(state.routes[0]).toEqual({ destination: '100.66.0.0/16', table: 100, link: 'ipsec0', source: '10.130.1.1' });
   });
 
   test('of userland ESP: the service CIDR gets an address where it has cables, the pod CIDR has one', () => {

@@ -1,0 +1,71 @@
+import { accessSync, constants } from 'node:fs';
+import path from 'node:path';
+import { run } from '../../bench/command.ts';
+import { NotHere } from './machine.ts';
+
+/** Whether a program is on the PATH of daemons. */
+export function hasProgram(name: string): boolean {
+  return ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'].some((folder) => {
+    try {
+      accessSync(path.join(folder, name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Throws the reason when guests of this kind cannot be made here. */
+export function assertPossible(): void {
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    throw new NotHere(`guests are made for Linux on x86-64, this is ${process.platform} on ${process.arch}`);
+  if (process.getuid?.() !== 0) throw new NotHere('not root: the guest sees the files of this machine as root does');
+  if (!hasProgram('apt-get'))
+    throw new NotHere('no apt-get: kernels and what builds and runs them are Debian packages');
+}
+
+/** Installs the packages whose program is missing (`program: package`). */
+export async function install(
+  needed: Readonly<Record<string, string>>,
+  say: (text: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const missing = Object.entries(needed).filter(([program]) => !hasProgram(program));
+  if (missing.length === 0) return;
+  const packages = [...new Set(missing.map(([, name]) => name))];
+  say(`installing Debian packages: ${packages.join(' ')}`);
+  const env = { DEBIAN_FRONTEND: 'noninteractive' };
+  const words = ['-o', 'DPkg::Lock::Timeout=400', 'install', '-y', '--no-install-recommends', ...packages];
+  try {
+    await run(['apt-get', 'update'], { signal, env });
+    await run(['apt-get', ...words], { signal, env });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new NotHere(`the packages ${packages.join(' ')} cannot be installed: ${lastLine(error)}`);
+  }
+}
+
+/** The package a meta package stands for today, e.g. linux-source-6.1 for linux-source. */
+export async function meant(meta: string, pattern: RegExp, signal: AbortSignal): Promise<string> {
+  const found = pattern.exec(await run(['apt-cache', 'depends', meta], { signal }).catch(() => ''))?.[1];
+  if (found === undefined) throw new NotHere(`the archive has no package ${meta}; apt-get update may help`);
+  return found;
+}
+
+/** Downloads a package into a folder, without installing it, and gives the path of the file. */
+export async function download(name: string, folder: string, signal: AbortSignal): Promise<string> {
+  try {
+    const output = await run(['apt-get', 'download', '--print-uris', name], { signal });
+    const [, file] = /^'[^']+' (\S+)/m.exec(output) ?? [];
+    await run(['apt-get', '-o', 'APT::Sandbox::User=root', 'download', name], { signal, cwd: folder });
+    if (file === undefined) throw new Error(`apt-get names no file for ${name}`);
+    return path.join(folder, file);
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new NotHere(`the package ${name} cannot be downloaded: ${lastLine(error)}`);
+  }
+}
+
+function lastLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).trim().split('\n').at(-1) ?? '';
+}
