@@ -107,12 +107,28 @@ describe('kernel ESP', () => {
     },
   );
 
+  test('is not used without xfrm links', async () => {
+    const runs: string[] = [];
+    const whole = runnerThat(undefined, runs);
+    const runner: CommandRunner = {
+      run: async (file, args) => {
+        if (!args.includes('link')) return whole.run(file, args);
+        throw new CommandError(file, args, { exitCode: 2, stdout: '', stderr: 'Error: Unknown device type.' });
+      },
+    };
+    expect(await probeKernelEsp(runner)).toEqual({
+      kernel: false,
+      reason: 'it has ESP, but no xfrm links: Error: Unknown device type.',
+    });
+  });
+
   test.each([undefined, 'RTNETLINK answers: File exists'])(
     'is there when the answer is %p; the probe is removed',
     async (stderr) => {
       const runs: string[] = [];
       expect((await probeKernelEsp(runnerThat(stderr, runs))).kernel).toBe(true);
       expect(runs[1]).toBe('ip xfrm state delete src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x5375626d');
+      expect(runs[3]).toBe('ip link del submariner-esp');
     },
   );
 });

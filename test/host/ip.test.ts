@@ -151,6 +151,11 @@ describe('what the tools are told', () => {
       'link add v mtu 1450 type vxlan id 1000 dstport 4500 local 198.18.0.1 dev wan nolearning',
     );
     expect(linkAddWords({ name: 'ipsec0', kind: 'tun', mtuBytes: 1400, up: true })).toBeUndefined();
+    const xfrm = { name: 'ipsec0', kind: 'xfrm', ifId: 0x53756200, mtuBytes: 1400, up: true } as const;
+    expect(linkAddWords(xfrm)?.join(' ')).toBe('link add ipsec0 mtu 1400 type xfrm if_id 1400201728');
+    const shown =
+      '[{"ifname":"ipsec0","ifindex":7,"mtu":1400,"flags":["UP"],"linkinfo":{"info_kind":"xfrm","info_data":{"if_id":"0x53756200"}}}]';
+    expect(parseLinks(shown).map(linkState)).toEqual([xfrm]);
   });
 
   test('routes; removal names the protocol only where the table is shared', () => {

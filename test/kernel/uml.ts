@@ -92,7 +92,16 @@ export class UserModeLinux implements Machine {
   async start(job: Job): Promise<Guest> {
     const folder = mkdtempSync(path.join(tmpdir(), 'subctl-uml-'));
     const init = path.join(job.repo, 'test/kernel/guest-init.sh');
-    const words = ['mem=1536M', 'rootfstype=hostfs', 'root=/dev/root', 'ro', `init=${init}`, 'quiet', 'loglevel=1'];
+    const words = [
+      'mem=1536M',
+      'rootfstype=hostfs',
+      'root=/dev/root',
+      'ro',
+      `init=${init}`,
+      'quiet',
+      'loglevel=1',
+      'random.trust_cpu=on',
+    ];
     const console = ['con=null', 'con0=null,fd:1', `uml_dir=${folder}/`, 'umid=guest'];
     return {
       argv: [this.#kernel, ...words, ...console, ...guestWords(job, '', [])],
