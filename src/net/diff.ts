@@ -107,13 +107,15 @@ function diffByText<T>(wanted: readonly T[], observed: readonly T[], textOf: (it
 
 /** Whether the link cannot be changed into the wanted one in place. */
 function needsRecreation(wanted: LinkState, observed: LinkState): boolean {
-  if (wanted.kind !== observed.kind || wanted.ifId !== observed.ifId) return true;
-  if (wanted.vxlan === undefined) return false;
-  const { vni, udpPort, local, device, learning } = wanted.vxlan;
-  const seen = observed.vxlan;
+  return wanted.kind !== observed.kind || wanted.ifId !== observed.ifId || !sameTunnel(wanted.vxlan, observed.vxlan);
+}
+
+function sameTunnel(wanted: LinkState['vxlan'], seen: LinkState['vxlan']): boolean {
+  if (wanted === undefined) return true;
+  const { vni, udpPort, local, device, learning } = wanted;
   const sameDevice = device === undefined || device === seen?.device;
   return (
-    vni !== seen?.vni || udpPort !== seen.udpPort || local !== seen.local || learning !== seen.learning || !sameDevice
+    vni === seen?.vni && udpPort === seen.udpPort && local === seen.local && learning === seen.learning && sameDevice
   );
 }
 

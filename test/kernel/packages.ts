@@ -47,8 +47,13 @@ export async function install(
 
 /** The package a meta package stands for today, e.g. linux-source-6.1 for linux-source. */
 export async function meant(meta: string, pattern: RegExp, signal: AbortSignal): Promise<string> {
-  const found = pattern.exec(await run(['apt-cache', 'depends', meta], { signal }).catch(() => ''))?.[1];
-  if (found === undefined) throw new NotHere(`the archive has no package ${meta}; apt-get update may help`);
+  const look = async (): Promise<string | undefined> =>
+    pattern.exec(await run(['apt-cache', 'depends', meta], { signal }).catch(() => ''))?.[1];
+  const known = await look();
+  if (known !== undefined) return known;
+  await run(['apt-get', 'update'], { signal }).catch(() => undefined);
+  const found = await look();
+  if (found === undefined) throw new NotHere(`the package archive has no ${meta}, also after apt-get update`);
   return found;
 }
 

@@ -6,6 +6,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -55,10 +56,11 @@ export class Qemu implements Machine {
   async prepare(say: (text: string) => void, signal: AbortSignal): Promise<void> {
     const daemon = VIRTIOFSD.some((file) => existsSync(file)) ? {} : { virtiofsd: 'qemu-system-common' };
     await install({ ...PROGRAMS, ...daemon }, say, signal);
-    const name = await meant('linux-image-cloud-amd64', /Depends: (linux-image-\S+)/, signal);
+    const unpacked = readdirSync(this.#cache).find((name) => name.startsWith('linux-image-') && !name.endsWith('.new'));
+    const name = unpacked ?? (await meant('linux-image-cloud-amd64', /Depends: (linux-image-\S+)/, signal));
     this.#version = name.replace('linux-image-', '');
     this.#folder = path.join(this.#cache, name);
-    if (existsSync(path.join(this.#folder, 'initramfs'))) return;
+    if (unpacked !== undefined) return;
     say(`downloading ${name} (27 MB)`);
     const folder = `${this.#folder}.new`;
     rmSync(folder, { recursive: true, force: true });
@@ -122,18 +124,24 @@ export class Qemu implements Machine {
     const init = path.join(job.repo, 'test/kernel/guest-init.sh');
     const speed = 'tsc=reliable mitigations=off nokaslr random.trust_cpu=on';
     const append = `console=ttyS0 quiet loglevel=1 panic=-1 ${speed} subctl_init=${init}`;
-    return [
-      'qemu-system-x86_64',
-      ...['-accel', 'tcg,thread=multi,tb-size=512', '-smp', '2', '-m', MEMORY],
+    const words = {
+      accel: 'tcg,thread=multi,tb-size=512',
+      smp: '2',
+      m: MEMORY,
       // V8's protected code pages do not get on with the keys that qemu emulates.
-      ...['-cpu', 'max,pku=off'],
-      ...['-object', `memory-backend-memfd,id=mem,size=${MEMORY},share=on`, '-numa', 'node,memdev=mem'],
-      ...['-chardev', `socket,id=files,path=${socket}`, '-device', 'vhost-user-fs-pci,chardev=files,tag=hostroot'],
-      ...['-nographic', '-nodefaults', '-serial', 'stdio', '-monitor', 'none', '-no-reboot'],
-      ...['-kernel', path.join(this.#folder, 'boot', `vmlinuz-${this.#version}`)],
-      ...['-initrd', path.join(this.#folder, 'initramfs')],
-      ...['-append', [append, ...guestWords(job, this.#folder, LOAD)].join(' ')],
-    ];
+      cpu: 'max,pku=off',
+      object: `memory-backend-memfd,id=mem,size=${MEMORY},share=on`,
+      numa: 'node,memdev=mem',
+      chardev: `socket,id=files,path=${socket}`,
+      device: 'vhost-user-fs-pci,chardev=files,tag=hostroot',
+      serial: 'stdio',
+      monitor: 'none',
+      kernel: path.join(this.#folder, 'boot', `vmlinuz-${this.#version}`),
+      initrd: path.join(this.#folder, 'initramfs'),
+      append: [append, ...guestWords(job, this.#folder, LOAD)].join(' '),
+    };
+    const flags = ['-nographic', '-nodefaults', '-no-reboot'];
+    return ['qemu-system-x86_64', ...flags, ...Object.entries(words).flatMap(([word, value]) => [`-${word}`, value])];
   }
 }
 

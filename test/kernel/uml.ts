@@ -1,5 +1,15 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { run } from '../../bench/command.ts';
@@ -51,10 +61,16 @@ export class UserModeLinux implements Machine {
   }
 
   async prepare(say: (text: string) => void, signal: AbortSignal): Promise<void> {
-    const source = await this.#source(signal);
     const hash = createHash('sha256').update(readFileSync(this.#config)).digest('hex').slice(0, 8);
+    const built = readdirSync(this.#cache).find(
+      (name) => name.startsWith('linux-source-') && name.endsWith(`-${hash}`),
+    );
+    if (built !== undefined) {
+      this.#kernel = path.join(this.#cache, built);
+      return;
+    }
+    const source = await meant('linux-source', /Depends: (linux-source-[\d.]+)/, signal);
     this.#kernel = path.join(this.#cache, `${source}-${hash}`);
-    if (existsSync(this.#kernel)) return;
     await install({ ...TOOLS, ...(existsSync(LIBC.file) ? {} : { [LIBC.name]: LIBC.name }) }, say, signal);
     // In memory, where there is enough: a tree of 60,000 files for some minutes.
     const folder = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'subctl-kernel-'));
@@ -66,10 +82,6 @@ export class UserModeLinux implements Machine {
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
-  }
-
-  async #source(signal: AbortSignal): Promise<string> {
-    return meant('linux-source', /Depends: (linux-source-[\d.]+)/, signal);
   }
 
   async #build(archive: string, source: string, folder: string, signal: AbortSignal): Promise<void> {
