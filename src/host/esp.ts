@@ -12,13 +12,14 @@ export interface EspSupport {
   readonly reason: string;
 }
 
-/** Makes something that is to be removed again; why it cannot be made, undefined when it can or was there. */
+/** Makes something that is to be removed again; why the kernel refuses, undefined when it does not or had it. */
 async function attempt(runner: CommandRunner, words: readonly string[]): Promise<string | undefined> {
   try {
     await runner.run('ip', words);
   } catch (error) {
-    const existed = error instanceof CommandError && error.stderr.includes('File exists');
-    if (!existed) return describeFailure(error);
+    // Without an answer of the kernel nothing is decided: another one would end the tunnels that are there.
+    if (!(error instanceof CommandError) || error.exitCode === undefined) throw error;
+    if (!error.stderr.includes('File exists')) return describeFailure(error);
   }
   return undefined;
 }

@@ -107,6 +107,15 @@ describe('kernel ESP', () => {
     },
   );
 
+  test('is not decided on when the kernel was not asked', async () => {
+    const runner: CommandRunner = {
+      run: async (file, args) => {
+        throw new CommandError(file, args, { stdout: '', stderr: '' }, 'not finished after 10000 ms, killed');
+      },
+    };
+    await expect(probeKernelEsp(runner)).rejects.toThrow('not finished');
+  });
+
   test('is not used without xfrm links', async () => {
     const runs: string[] = [];
     const whole = runnerThat(undefined, runs);

@@ -32,6 +32,18 @@ describe('from any state to any other', () => {
   });
 });
 
+test('a link with another interface id is made anew, its routes with it', () => {
+  const link = { name: 'ipsec0', kind: 'xfrm', ifId: 2, mtuBytes: 1400, up: true } as const;
+  const routes = [{ destination: '10.1.0.0/16', table: 100, link: 'ipsec0' }];
+  const wanted = { ...EMPTY_STATE, links: [link], routes };
+  expect(describePlan(diffNetwork(wanted, { ...wanted, links: [{ ...link, ifId: 1 }] })).split('\n')).toEqual([
+    '- link ipsec0',
+    '+ link ipsec0 xfrm if_id 0x2 mtu 1400 up',
+    expect.stringMatching(/route 10.1.0.0\/16 dev ipsec0 table 100/),
+  ]);
+  expect(diffNetwork(wanted, wanted)).toEqual([]);
+});
+
 describe('claims of prefixes', () => {
   test('agree with comparing everything with everything', () => {
     const cidr = fc
