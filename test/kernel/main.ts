@@ -117,7 +117,7 @@ async function runTests(options: Options, signal: AbortSignal): Promise<Totals> 
   say(`booting ${machine.name} (${elapsed()})`);
   const folder = mkdtempSync(path.join(tmpdir(), 'subctl-kernel-log-'));
   const events: GuestEvent[] = [];
-  const patience = options.machine === 'uml' ? 3 : 10;
+  const patience = options.machine === 'uml' ? 5 : 10;
   const job: Job = {
     repo,
     run:

@@ -148,7 +148,7 @@ export class Qemu implements Machine {
 /** Serves the files of this machine read-only for the guest's purposes: it mounts them so. */
 function startFileServer(socket: string): ChildProcess {
   const program = VIRTIOFSD.find((file) => existsSync(file)) ?? 'virtiofsd';
-  const words = ['--socket-path', socket, '-o', 'source=/', '-o', 'cache=always', '-o', 'sandbox=chroot', '-f'];
+  const words = [`--socket-path=${socket}`, '-o', 'source=/', '-o', 'cache=always', '-o', 'sandbox=chroot', '-f'];
   const [file = '', ...args] = leashed([program, ...words]);
   return spawn(file, args, { stdio: 'ignore' });
 }

@@ -132,6 +132,6 @@ test('a charon that is killed: its SAs carry until the next one has its own, the
       .filter((spi) => former.includes(spi)),
   ).toEqual([]);
   expect(captured.inner).toBe(0);
-  console.log(`charon killed: ${pings.sent - pings.answered} of ${pings.sent} pings lost`);
+  process.stderr.write(`charon killed: ${pings.sent - pings.answered} of ${pings.sent} pings lost\n`);
   expect(pings.answered).toBeGreaterThan(pings.sent * 0.8);
 }, 120_000);
