@@ -14,10 +14,15 @@ const logger = silentLogger;
 const runner = createRunner({ logger, namespace: dependencies.namespace });
 const driver = createDriver(name, { ...dependencies, runner, logger });
 const { signal } = new AbortController();
-await driver.start(signal);
 for (;;) {
-  await driver.sync(desired, signal);
-  const seen = await driver.connections();
-  if (seen.length > 0 && seen.every(({ status }) => status === 'connected')) console.log('connected');
+  try {
+    await driver.start(signal);
+    await driver.sync(desired, signal);
+    const seen = await driver.connections();
+    if (seen.length > 0 && seen.every(({ status }) => status === 'connected')) console.log('connected');
+  } catch (error) {
+    // The engine's loop looks again too.
+    process.stderr.write(`${String(error)}\n`);
+  }
   await sleep(500);
 }
