@@ -34,7 +34,7 @@ export interface TestGateway {
 
 /** Output of a program that ends well. */
 export function run(file: string, ...args: readonly string[]): string {
-  return execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  return execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 64 * 1024 * 1024 });
 }
 
 /** Waits until `probe` gives something true; the failure names what was awaited and the last value. */
