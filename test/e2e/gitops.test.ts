@@ -90,7 +90,7 @@ describe('manifests for GitOps', () => {
     expect(objects('east')).toEqual(before);
     const members = sandbox.kubectl('--context', 'east', '-n', 'submariner-k8s-broker', 'get', 'sa', '-o', 'name');
     expect(members).not.toContain('cluster-west');
-  });
+  }, 60_000);
 
   test('with everything included kubectl makes the cluster that join makes', async () => {
     writeFileSync(file, await join('--dry-run', '--include', 'all', '-o', 'yaml'), { mode: 0o600 });
@@ -134,5 +134,5 @@ describe('manifests for GitOps', () => {
     expect(apply('--server-side', '--field-manager', 'gitops')).toMatchObject({ code: 0 });
     expect(objects('west')).toEqual(joined);
     expect(await join()).not.toMatch(/created|configured|deleted/);
-  }, 60_000);
+  }, 120_000);
 });
