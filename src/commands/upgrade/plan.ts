@@ -4,7 +4,7 @@ import type { DaemonSet, Node, Pod } from '../../kube/objects.ts';
 import type { ObjectDrift } from '../drift/comparison.ts';
 import { nodeOf } from '../gateway/handover.ts';
 import { type Change, settingChanges } from '../join/changes.ts';
-import { type JoinSettings, submarinerObject } from '../join/configuration.ts';
+import type { JoinSettings } from '../join/configuration.ts';
 import { chooseImages, type Images } from '../join/images.ts';
 import type { SavedUpgrade } from './saved.ts';
 
@@ -52,15 +52,22 @@ export interface UpgradePlan {
   readonly replacements: readonly Replacement[];
 }
 
-/** Plans an upgrade to these settings, given how the objects they make compare with those that are there. Pure. */
-export function planUpgrade(observed: Observed, settings: JoinSettings, drifts: readonly ObjectDrift[]): UpgradePlan {
+/** What an upgrade leads to: the settings, the object that records them, and how all objects compare with those that are there. */
+export interface UpgradeGoal {
+  readonly settings: JoinSettings;
+  readonly submariner: Submariner;
+  readonly drifts: readonly ObjectDrift[];
+}
+
+/** Plans an upgrade. Pure. */
+export function planUpgrade(observed: Observed, { settings, submariner, drifts }: UpgradeGoal): UpgradePlan {
   const objects = drifts.filter(({ state }) => state !== 'same');
   const images = chooseImages(settings.options, settings.version);
   return {
     from: observed.saved?.from ?? recordedVersion(observed.submariner),
     to: images.version,
     images: imageChanges(observed.daemonSets, images),
-    settings: settingChanges(observed.submariner, submarinerObject(settings)),
+    settings: settingChanges(observed.submariner, submariner),
     objects,
     replacements: DAEMON_SETS.map((daemonSet) => planReplacement(observed, daemonSet, objects)).filter(
       ({ nodes, lost }) => nodes.length > 0 || lost.length > 0,

@@ -7,7 +7,7 @@ import type { CommandRun } from '../context.ts';
 import { compareObjects, type ObjectDrift } from '../drift/comparison.ts';
 import { driftPaint } from '../drift/render.ts';
 import { readDaemonSecrets } from '../drift/secrets.ts';
-import { joinManifests } from '../join/manifests.ts';
+import { joinManifests, submarinerObject } from '../join/manifests.ts';
 import { requireRights } from '../rights.ts';
 import type { HostedBroker } from '../uninstall/survey.ts';
 import { startDeadline } from '../waiting.ts';
@@ -68,7 +68,11 @@ async function prepare(run: CommandRun, target: ClusterAccess, options: UpgradeO
   const drifts = await compareObjects({ client, on: 'cluster' }, manifests);
   if (!options.rollback && !options.takeOver) refuseOthers(observed.daemonSets);
   const active = observed.gateways.find(({ status }) => status.haStatus === 'active');
-  const plan = planUpgrade(observed, settings, drifts);
+  const plan = planUpgrade(observed, {
+    settings,
+    submariner: submarinerObject(context.templatesDir, settings),
+    drifts,
+  });
   const work = {
     run,
     target,
