@@ -124,13 +124,17 @@ async function join(cluster: string, ...nodes: readonly string[]): Promise<void>
   noteRights();
 }
 
+/** Not part of the test run yet: SUBCTL_TEST_RIGHTS=1 npm run test:e2e -- --testPathPatterns rights */
+const wanted = process.env['SUBCTL_TEST_RIGHTS'] === '1';
+
 beforeAll(async () => {
+  if (!wanted) return;
   await sandbox.joined(2);
   noteRights();
 }, 300_000);
 afterAll(() => sandbox.dispose(), 120_000);
 
-test('every right of our service accounts is used, and none is missing', async () => {
+(wanted ? test : test.skip)('every right of our service accounts is used, and none is missing', async () => {
   // The address of a gateway is that of a Service.
   const operator = ['--context', 'west', '-n', 'submariner-operator'];
   sandbox.kubectl(...operator, 'create', 'service', 'clusterip', 'lb', '--tcp=4500:4500');
