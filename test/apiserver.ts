@@ -109,18 +109,30 @@ export async function startRealServer(
     const alone = [`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=${peer}`];
     programs.push(
       start(dir, path.resolve(assets, 'etcd'), [
-        ...[...storage, ...alone],
-        ...[`--initial-cluster=default=${peer}`, '--unsafe-no-fsync', '--log-level=error'],
+        ...storage,
+        ...alone,
+        `--initial-cluster=default=${peer}`,
+        '--unsafe-no-fsync',
+        '--log-level=error',
       ]),
     );
     const issuer = 'https://kubernetes.default.svc';
     programs.push(
       start(dir, path.resolve(assets, 'kube-apiserver'), [
-        ...[`--etcd-servers=${etcd}`, '--bind-address=127.0.0.1', `--secure-port=${port}`, '--cert-dir=.'],
-        ...['--tls-cert-file=server.crt', '--tls-private-key-file=server.key', '--token-auth-file=tokens.csv'],
-        ...[`--service-cluster-ip-range=${serviceCidr}`, '--advertise-address=192.0.2.1'],
-        ...[`--service-account-issuer=${issuer}`, '--service-account-key-file=sa.pub'],
-        ...['--service-account-signing-key-file=sa.key', '--authorization-mode=RBAC', '--allow-privileged=true'],
+        `--etcd-servers=${etcd}`,
+        '--bind-address=127.0.0.1',
+        `--secure-port=${port}`,
+        '--cert-dir=.',
+        '--tls-cert-file=server.crt',
+        '--tls-private-key-file=server.key',
+        '--token-auth-file=tokens.csv',
+        `--service-cluster-ip-range=${serviceCidr}`,
+        '--advertise-address=192.0.2.1',
+        `--service-account-issuer=${issuer}`,
+        '--service-account-key-file=sa.pub',
+        '--service-account-signing-key-file=sa.key',
+        '--authorization-mode=RBAC',
+        '--allow-privileged=true',
       ]),
     );
     const server = { url: `https://127.0.0.1:${port}`, ca, adminToken, serviceAccountKey };

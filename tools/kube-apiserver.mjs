@@ -108,7 +108,7 @@ function describedPackages(source) {
     .split('\n');
   const packages = new Set(files.map((file) => path.dirname(file)));
   const apart = /\/(code-generator|sample-apiserver)\//;
-  return [...packages].filter((one) => !apart.test(`${one}/`)).toSorted();
+  return [...packages].filter((one) => !apart.test(`${one}/`)).toSorted((a, b) => (a < b ? -1 : 1));
 }
 
 /** Writes the one generated file that the source package lacks. */
@@ -150,10 +150,13 @@ function build(dir, keep) {
 function main(args) {
   const dirs = args.filter((word) => !word.startsWith('-'));
   const unknown = args.filter((word) => word.startsWith('-') && word !== '--keep-build');
-  if (args.includes('--help') || args.includes('-h')) return console.log(USAGE);
+  if (args.includes('--help') || args.includes('-h')) {
+    console.log(USAGE);
+    return;
+  }
   if (dirs.length !== 1 || unknown.length > 0) {
     process.stderr.write(USAGE);
-    return process.exit(2);
+    process.exit(2);
   }
   const dir = path.resolve(dirs[0]);
   const programs = ['kube-apiserver', 'etcd'].map((name) => path.join(dir, name));

@@ -34,12 +34,12 @@ const at = words.indexOf('--only');
 const only = at < 0 ? undefined : words.splice(at, 2)[1];
 const jest = ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js', '--runInBand'];
 const runs = [
-  ['unit', [...UNIT.flatMap((file) => ['--runTestsByPath', file])]],
-  ['e2e', []],
-].filter(([project]) => only === undefined || project === only);
+  { project: 'unit', files: UNIT.flatMap((file) => ['--runTestsByPath', file]) },
+  { project: 'e2e', files: [] },
+].filter(({ project }) => only === undefined || project === only);
 let failed = runs.length === 0;
-for (const [project, more] of runs) {
-  const args = [...jest, '--selectProjects', project, ...more, ...words];
+for (const { project, files } of runs) {
+  const args = [...jest, '--selectProjects', project, ...files, ...words];
   failed = spawnSync(process.execPath, args, { stdio: 'inherit', env }).status !== 0 || failed;
 }
 process.exit(failed ? 1 : 0);

@@ -56,7 +56,11 @@ function rightsOf(binding: RoleBinding, roles: readonly Role[]): readonly Right[
           rule.verbs.flatMap((verb) =>
             (rule.resourceNames ?? ['']).map((name) => ({
               account: `${subject.namespace ?? namespace}:${subject.name}`,
-              ...{ namespace, group, resource, verb, name },
+              namespace,
+              group,
+              resource,
+              verb,
+              name,
             })),
           ),
         ),
@@ -76,7 +80,7 @@ function noteRights(): void {
       return kind?.endsWith('Binding') === true && ours.includes('submariner');
     });
     for (const binding of bindings)
-      for (const right of rightsOf(binding as RoleBinding, items as readonly Role[])) granted.set(textOf(right), right);
+      for (const right of rightsOf(binding as RoleBinding, items)) granted.set(textOf(right), right);
   }
 }
 
@@ -134,56 +138,60 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(() => sandbox.dispose(), 120_000);
 
-(wanted ? test : test.skip)('every right of our service accounts is used, and none is missing', async () => {
-  // The address of a gateway is that of a Service.
-  const operator = ['--context', 'west', '-n', 'submariner-operator'];
-  sandbox.kubectl(...operator, 'create', 'service', 'clusterip', 'lb', '--tcp=4500:4500');
-  for (const node of ['west-1', 'west-2'])
-    sandbox.kubectl('--context', 'west', 'annotate', 'node', node, 'gateway.submariner.io/public-ip=lb:lb');
-  await subctl('gateway', 'move', '--context', 'east', '--to', 'east-2');
-  await connected();
-  for (const command of [
-    ['show', 'all'],
-    ['diagnose', 'all'],
-    ['gather', '--dir', 'archive'],
-  ])
-    await sandbox.run(...command, ...sandbox.kubeconfig);
+(wanted ? test : test.skip)(
+  'every right of our service accounts is used, and none is missing',
+  async () => {
+    // The address of a gateway is that of a Service.
+    const operator = ['--context', 'west', '-n', 'submariner-operator'];
+    sandbox.kubectl(...operator, 'create', 'service', 'clusterip', 'lb', '--tcp=4500:4500');
+    for (const node of ['west-1', 'west-2'])
+      sandbox.kubectl('--context', 'west', 'annotate', 'node', node, 'gateway.submariner.io/public-ip=lb:lb');
+    await subctl('gateway', 'move', '--context', 'east', '--to', 'east-2');
+    await connected();
+    for (const command of [
+      ['show', 'all'],
+      ['diagnose', 'all'],
+      ['gather', '--dir', 'archive'],
+    ])
+      await sandbox.run(...command, ...sandbox.kubeconfig);
 
-  // A node that was a gateway becomes an ordinary one; a node goes.
-  await join('east', 'east-2');
-  await eventually(
-    () => gateways('east'),
-    (states) => states['east-1'] === undefined,
-    60_000,
-  );
-  await connected();
+    // A node that was a gateway becomes an ordinary one; a node goes.
+    await join('east', 'east-2');
+    await eventually(
+      () => gateways('east'),
+      (states) => states['east-1'] === undefined,
+      60_000,
+    );
+    await connected();
 
-  // A gateway dies, another node takes over and tidies up.
-  await sandbox.sandbox('fault', 'west', 'west-1', '--kill');
-  await eventually(
-    () => gateways('west'),
-    (states) => states['west-2'] === 'active',
-    60_000,
-  );
-  await sandbox.sandbox('fault', 'west', 'west-1', '--heal');
-  await connected();
+    // A gateway dies, another node takes over and tidies up.
+    await sandbox.sandbox('fault', 'west', 'west-1', '--kill');
+    await eventually(
+      () => gateways('west'),
+      (states) => states['west-2'] === 'active',
+      60_000,
+    );
+    await sandbox.sandbox('fault', 'west', 'west-1', '--heal');
+    await connected();
 
-  await subctl('uninstall', '--context', 'west', '--yes');
-  await join('west', 'west-1');
-  await connected();
-  noteRights();
-  await subctl('uninstall', '--context', 'west', '--yes');
-  await subctl('uninstall', '--context', 'east', '--yes');
+    await subctl('uninstall', '--context', 'west', '--yes');
+    await join('west', 'west-1');
+    await connected();
+    noteRights();
+    await subctl('uninstall', '--context', 'west', '--yes');
+    await subctl('uninstall', '--context', 'east', '--yes');
 
-  const seen = authorizations();
-  const denied = seen.filter(({ allowed }) => !allowed);
-  expect(denied).toEqual([]);
-  const unused = [...granted]
-    .filter(([text]) => !text.includes(ADMINISTRATOR))
-    .filter(([, right]) => !seen.some((one) => uses(right, one)))
-    .map(([text]) => text);
-  const listed = Object.keys(UNSEEN);
-  expect(unused.filter((text) => !listed.some((one) => text.startsWith(one)))).toEqual([]);
-  expect(listed.filter((one) => !unused.some((text) => text.startsWith(one)))).toEqual([]);
-  expect(granted.size).toBeGreaterThan(30);
-}, 600_000);
+    const seen = authorizations();
+    const denied = seen.filter(({ allowed }) => !allowed);
+    expect(denied).toEqual([]);
+    const unused = [...granted]
+      .filter(([text]) => !text.includes(ADMINISTRATOR))
+      .filter(([, right]) => !seen.some((one) => uses(right, one)))
+      .map(([text]) => text);
+    const listed = Object.keys(UNSEEN);
+    expect(unused.filter((text) => !listed.some((one) => text.startsWith(one)))).toEqual([]);
+    expect(listed.filter((one) => !unused.some((text) => text.startsWith(one)))).toEqual([]);
+    expect(granted.size).toBeGreaterThan(30);
+  },
+  600_000,
+);

@@ -36,7 +36,9 @@ interface Running {
 }
 
 async function startReal(dir: string): Promise<Running> {
-  const { url: server, ca, adminToken, close } = await startRealServer(dir, { serviceCidr: '100.66.0.0/16' });
+  const started = await startRealServer(dir, { serviceCidr: '100.66.0.0/16' });
+  const { url: server, ca, adminToken } = started;
+  const close = (): ReturnType<typeof started.close> => started.close();
   const as = (token?: string): KubeClient =>
     createHttpsClient({ server, ca, ...(token === undefined ? {} : { token }) });
   const client = as(adminToken);

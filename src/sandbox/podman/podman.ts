@@ -89,7 +89,8 @@ export class Podman {
       closeSync(log);
     }
     const { stdout } = await podman(this.home, ['inspect', '--format={{.State.Pid}} {{.ID}}', run.name]);
-    const [pid = 0, id = ''] = [Number(stdout.split(' ')[0]), stdout.trim().split(' ')[1]];
+    const [pidText, id = ''] = stdout.trim().split(' ');
+    const pid = Number(pidText);
     // A process that has ended by now has no number any more.
     const identity = (pid > 0 ? identify(pid) : undefined) ?? { pid, startTime: 'ended' };
     const container = { name: run.name, id, home: this.home };
