@@ -3,6 +3,8 @@
  * encoder makes it. Keys are upstream's Go field names; like Go, the reader does not mind their case.
  */
 import { decodeBase64, decodeBase64Url, decodeBytes, isObject, withKeysInLowerCase } from './decode.ts';
+import { joinFileOfToken } from './joinfile.ts';
+import { readToken } from './token.ts';
 
 /** The parts of a core/v1 Secret the file carries; `data` values are standard base64. */
 export interface InfoSecret {
@@ -45,6 +47,11 @@ export type BrokerInfoResult =
 
 const AGAIN =
   'Copy the file again from where subctl deploy-broker wrote it, or get a new one: subctl recover-broker-info.';
+
+const RENEW = 'Get a new file: subctl recover-broker-info on the broker cluster.';
+
+/** What helps somebody whose join file is of no use any more. */
+export const NEW_JOIN_FILE = 'Get a new join file, from where broker-info.subm is: subctl broker-info create.';
 
 function refuse(problem: string, hint = AGAIN): BrokerInfoResult {
   return { problem, hint };
@@ -139,8 +146,7 @@ function readFields(fields: Readonly<Record<string, unknown>>, now: number | und
     return refuse(`it is not complete: missing or wrong: ${missing.join(', ')}`);
   }
   const expired = now === undefined ? undefined : expiryProblem(clientToken, now);
-  if (expired !== undefined)
-    return refuse(expired, 'Get a new file: subctl recover-broker-info on the broker cluster.');
+  if (expired !== undefined) return expired;
   const serviceDiscovery = fields['servicediscovery'] === true;
   const components = readStrings(fields['components']);
   const customDomains = readStrings(fields['customdomains']);
@@ -187,15 +193,10 @@ function readStrings(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : [];
 }
 
-/** Tokens of service accounts are JWTs; those of Secrets have no expiry, requested ones do. */
-function expiryProblem(secret: InfoSecret, now: number): string | undefined {
-  const claims = decodeBase64Url((decodeBase64(secret.data['token'] ?? '') ?? '').split('.')[1] ?? '');
-  if (claims === undefined) return undefined;
-  try {
-    const parsed: unknown = JSON.parse(claims);
-    if (!isObject(parsed) || typeof parsed['exp'] !== 'number' || parsed['exp'] * 1000 > now) return undefined;
-    return `its token has expired (${new Date(Math.min(parsed['exp'] * 1000, 8.64e15)).toISOString()})`;
-  } catch {
-    return undefined;
-  }
+/** Tokens of Secrets have no end, requested ones do. */
+function expiryProblem(secret: InfoSecret, now: number): BrokerInfoResult | undefined {
+  const { expiresAtMs } = readToken(decodeBase64(secret.data['token'] ?? '') ?? '');
+  if (expiresAtMs === undefined || expiresAtMs > now) return undefined;
+  const hint = joinFileOfToken(secret) === undefined ? RENEW : NEW_JOIN_FILE;
+  return refuse(`its token has expired (${new Date(expiresAtMs).toISOString()})`, hint);
 }

@@ -39,5 +39,13 @@ export function endpointName(clusterId: string, cable: string): string {
   return validName(`${clusterId}-${cable}`);
 }
 
+/**
+ * Names that Endpoints of a cluster have on the broker: few, and known before its gateways are, so that RBAC can name
+ * them. There are more than Endpoints at a time, which are two while one gateway follows another.
+ */
+export function brokerEndpointNames(clusterId: string): readonly string[] {
+  return Array.from({ length: 4 }, (_, index) => `${clusterId}-gateway-${index}`);
+}
+
 /** Annotation of a Gateway that says what its cable driver is, e.g. whether ESP is in the kernel. */
 export const CABLE_DRIVER_ANNOTATION = 'gateway.submariner.io/cable-driver';

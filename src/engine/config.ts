@@ -18,6 +18,8 @@ export interface BrokerConfig {
   readonly ca: string | undefined;
   readonly token: string | undefined;
   readonly tokenFile: string | undefined;
+  /** Secret in the own namespace that the file is of, and in which the token is renewed. */
+  readonly secretName?: string | undefined;
   readonly insecure: boolean;
   /** HTTP proxy on the way. */
   readonly proxyUrl: string | undefined;
@@ -43,6 +45,8 @@ export interface EngineConfig {
   readonly ipsec: { readonly forceEncaps: boolean; readonly debug: boolean };
   /** Standard base64 of the secret's bytes; '' for a driver that needs none. */
   readonly psk: string;
+  /** Secret in the own namespace that the key is of, and in which it may change. */
+  readonly pskSecretName?: string | undefined;
   /** ipv4:ADDRESS, lb:SERVICE, dns:NAME, or an address; several separated by commas. */
   readonly publicIp: string | undefined;
   /** Link whose address is private_ip. */
@@ -96,6 +100,7 @@ function build(read: ConfigReader, env: Environment, readBytes: ReadBytes): Engi
       forceEncaps: read.boolean('CE_IPSEC_FORCEENCAPS', { default: false }),
       debug: read.boolean('CE_IPSEC_DEBUG', { default: false }),
     },
+    pskSecretName: read.optional('CE_IPSEC_PSKSECRET'),
     psk: presharedKey(read, readBytes, cableDriver === 'vxlan' || uninstall),
     publicIp: read.optional('SUBMARINER_PUBLICIP'),
     interfaceName: read.optional('SUBMARINER_INTERFACE'),
@@ -187,6 +192,7 @@ function broker(read: ConfigReader, env: Environment): BrokerConfig {
     ca: ca === undefined || ca === '' ? undefined : pem(ca),
     token,
     tokenFile: folder === undefined ? undefined : `${folder}/token`,
+    secretName: secret,
     insecure,
   };
 }

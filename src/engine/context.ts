@@ -14,9 +14,12 @@ import type { ReconcileLoop } from '../runtime/loop.ts';
 import type { Availability } from './availability.ts';
 import type { Remotes } from './cables.ts';
 import type { EngineConfig } from './config.ts';
+import type { BrokerCredential } from './credential.ts';
+import type { PresharedKeys } from './drivers/dependencies.ts';
 import type { CableDriver } from './drivers/driver.ts';
 import type { GatewayPulse } from './ha/pulse.ts';
 import type { HealthCheck } from './healthcheck.ts';
+import type { KeyRing } from './keyring.ts';
 import type { LocalObserver, NodeFacts } from './local.ts';
 import type { DecisionMemory } from './natdiscovery/memory.ts';
 import type { NatDiscovery } from './natdiscovery/service.ts';
@@ -46,6 +49,10 @@ export interface EngineDependencies {
   readonly elector: LeaseElector;
   /** Exchanges Endpoints and Clusters with the broker. */
   readonly mirror: Mirror;
+  /** The pre-shared keys, where they can change. */
+  readonly keyRing?: Pick<KeyRing, 'current' | 'onChange'>;
+  /** What the mirror shows itself to the broker with. */
+  readonly credential?: Pick<BrokerCredential, 'problem'>;
   readonly createDriver: (at: { readonly privateIp: string; readonly udpPort: number }) => CableDriver;
   /** Calls back when somebody changed the network of the node, until the engine is stopped; never rejects. */
   readonly watchKernel: (onChange: () => void) => Promise<void>;
@@ -81,6 +88,8 @@ export interface EngineState {
   /** Written by the cables loop. */
   remotes: Remotes;
   cableFailure: string | undefined;
+  /** The keys that tunnels and beats have; written by the cables loop. */
+  keysInForce: PresharedKeys | undefined;
   /** Monotonic milliseconds; written by the status loop. */
   brokerAwaySinceMs: number | undefined;
 }

@@ -120,7 +120,10 @@ function createState(dependencies: EngineDependencies, loops: () => Loops): Engi
   const { config, facts, publicIp, createDriver, logger, clock, openSocket, randomNumber, ping, elector } =
     dependencies;
   const { randomBytes } = dependencies;
-  const pulse = new GatewayPulse({ open: openSocket, psk: config.psk, randomBytes, clock, logger });
+  const { keyRing } = dependencies;
+  keyRing?.onChange(() => loops().cables.trigger());
+  const keys = keyRing === undefined ? {} : { keys: () => keyRing.current };
+  const pulse = new GatewayPulse({ open: openSocket, psk: config.psk, ...keys, randomBytes, clock, logger });
   return {
     pulse,
     availability: new Availability({ config, elector, pulse, clock, logger }),
@@ -145,6 +148,7 @@ function createState(dependencies: EngineDependencies, loops: () => Loops): Engi
     localFailure: undefined,
     remotes: NO_REMOTES,
     cableFailure: undefined,
+    keysInForce: undefined,
     brokerAwaySinceMs: undefined,
   };
 }
@@ -167,8 +171,10 @@ function createLoops(
   return {
     local: loop('local gateway', 20_000, (signal) => refreshLocal(dependencies, state, loops(), signal)),
     cables: loop('cables', 30_000, async (signal) => {
+      const keys = dependencies.keyRing?.current;
       try {
         await syncCables(dependencies, state, signal);
+        state.keysInForce = keys;
       } finally {
         triggerAll(loops(), ['publish', 'status']);
       }

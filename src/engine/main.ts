@@ -10,7 +10,7 @@ import { removeState, ROUTEAGENT_STATE } from '../host/statefolder.ts';
 import { RecentLooks } from '../host/recent.ts';
 import { openUdpSocket, sourceAddressFor } from '../host/udp.ts';
 import { observeLinks } from '../host/underlay.ts';
-import { createBrokerClient, DAEMON_TIMES } from '../kube/brokerclient.ts';
+import { createBrokerClient } from '../kube/brokerclient.ts';
 import type { KubeClient, KubeObject } from '../kube/client.ts';
 import { EventRecorder } from '../kube/events.ts';
 import { inClusterClient } from '../kube/incluster.ts';
@@ -32,10 +32,12 @@ import { runDaemon, type Environment } from '../runtime/process.ts';
 import { cleanUpBrokerObjects, cleanUpLocalObjects, cleanUpNode, staysGateway } from './cleanup.ts';
 import { readEngineConfig, type EngineConfig } from './config.ts';
 import type { EngineDependencies, EngineStores } from './context.ts';
+import { BrokerCredential } from './credential.ts';
 import type { CableDriver } from './drivers/driver.ts';
 import type { NetworkWatcher } from './drivers/dependencies.ts';
 import { createDriver, type DriverDependencies } from './drivers/index.ts';
 import { runEngine } from './engine.ts';
+import { createKeyRing } from './keyring.ts';
 import { leaseIdentity } from './tenure.ts';
 import { retireFormerDriver } from './formerdriver.ts';
 import type { NodeFacts } from './local.ts';
@@ -99,7 +101,7 @@ function publicIpSources(client: KubeClient, namespace: string): PublicIpSources
 function driverDependencies(
   config: Pick<EngineConfig, 'stateDir' | 'psk'> & Partial<Pick<EngineConfig, 'ipsec'>>,
   at: DriverPlace,
-  tools: Pick<DriverDependencies, 'runner' | 'logger' | 'onNetwork'>,
+  tools: Pick<DriverDependencies, 'runner' | 'logger' | 'onNetwork' | 'keys'>,
 ): DriverDependencies {
   const { stateDir, psk, ipsec } = config;
   return { ...tools, stateDir, psk, ...(ipsec === undefined ? {} : { ipsec }), ...at };
@@ -156,6 +158,10 @@ function createStores({ namespace, nodeName }: EngineConfig, client: KubeClient,
   };
 }
 
+function createEvents(client: KubeClient, logger: Logger, host: string): EventRecorder {
+  return new EventRecorder({ client, logger, clock: systemClock, component: 'submariner-gateway', host });
+}
+
 /** This node, and the watch on it: what was seen of its kernel last serves while nothing is reported. */
 function watchedNode(
   logger: Logger,
@@ -173,22 +179,20 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
   if (broker === undefined) throw new UsageError('BROKER_K8S_APISERVER is not set');
   const { runner, watchKernel } = watchedNode(logger, signal);
   const recorder = new EngineRecorder(systemClock);
+  const secrets = { client, namespace, clock: systemClock, logger };
+  const keyRing = createKeyRing({ ...secrets, psk: config.psk, secretName: config.pskSecretName });
   const onNetwork: NetworkWatcher = (desired, plan) => recorder.tookNetwork(desired, plan);
   const driverAt = (name: DriverName, at: DriverPlace): CableDriver =>
-    createDriver(name, driverDependencies(config, at, { runner, logger, onNetwork }));
-  const nowhere = { privateIp: '', udpPort: config.tunnelPort };
-  const create = (name: DriverName): CableDriver => driverAt(name, nowhere);
+    createDriver(name, driverDependencies(config, at, { runner, logger, onNetwork, keys: () => keyRing.current }));
+  const create = (name: DriverName): CableDriver => driverAt(name, { privateIp: '', udpPort: config.tunnelPort });
   await retireFormerDriver(stateDir, cableDriver, { known: DRIVER_NAMES, create, logger });
-  const remote = createBrokerClient({ ...broker, ...DAEMON_TIMES, source: 'broker' });
   const { elector, leases, govern } = createElection(config, client, logger);
   const stores = createStores(config, client, logger);
-  const mirror = createMirror({
-    clusterId,
-    local: { client, namespace },
-    broker: { client: remote, namespace: broker.namespace },
-    mayWrite: () => elector.confirmed,
-    logger,
-  });
+  const mayRenew = (): boolean => elector.confirmed;
+  const credential = new BrokerCredential({ ...secrets, clusterId, broker, mayRenew });
+  const { remote } = credential;
+  const place = { client: remote, namespace: broker.namespace };
+  const mirror = createMirror({ clusterId, local: secrets, broker: place, mayWrite: mayRenew, logger });
   const version = builtVersion();
   const engine = runEngine(
     {
@@ -198,6 +202,8 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
       elector,
       stores,
       mirror,
+      credential,
+      keyRing,
       createDriver: (at) => recorder.recording(driverAt(cableDriver, at)),
       watchKernel,
       facts: nodeFacts(runner),
@@ -206,13 +212,7 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
       openSocket: (port) => openUdpSocket(port),
       randomNumber: () => randomBytes(8).readBigUInt64BE(),
       randomBytes: (count) => randomBytes(count),
-      events: new EventRecorder({
-        client,
-        logger,
-        clock: systemClock,
-        component: 'submariner-gateway',
-        host: nodeName,
-      }),
+      events: createEvents(client, logger, nodeName),
       onElection: govern,
       memory: new DecisionMemory(stateDir, logger),
       clock: systemClock,
@@ -226,7 +226,8 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
   const telemetry = new EngineTelemetry({ config, version, recorder, stores, elector, mirror, runner });
   const served = serveEndpoints(telemetry, { address: config.serve, logger }, signal);
   // The lease is watched to the end: a gateway hands over after it was told to stop.
-  await Promise.all([leases.run(ended.signal), running, served]).finally(() => remote.close());
+  const kept = [credential.run(ended.signal), keyRing.run(ended.signal)];
+  await Promise.all([leases.run(ended.signal), ...kept, running, served]).finally(() => remote.close());
 }
 
 /** What stands on the node goes first; objects are removed as far as the environment says where they are. */
@@ -241,8 +242,8 @@ async function removeEverything(env: Environment, logger: Logger): Promise<void>
     await cleanUpLocalObjects(client, config).finally(() => client.close());
     if (config.broker === undefined) return;
     const remote = createBrokerClient({ ...config.broker, source: 'broker' });
-    const { clusterId } = config;
-    await cleanUpBrokerObjects(remote, { namespace: config.broker.namespace, clusterId }).finally(() => remote.close());
+    const { clusterId, broker } = config;
+    await cleanUpBrokerObjects(remote, { namespace: broker.namespace, clusterId }).finally(() => remote.close());
   } catch (error) {
     logger.warn('the objects of this gateway were not removed', { reason: messageOf(error) });
   }

@@ -1,4 +1,5 @@
 import { CABLE_DRIVER_ANNOTATION, validName } from '../api/names.ts';
+import { type KeysInForce, PSK_ANNOTATION } from '../api/psk.ts';
 import { AVAILABILITY_ANNOTATION, type Availability } from '../api/availability.ts';
 import type { Connection, ConnectionStatus, EndpointSpec, Gateway } from '../api/types.ts';
 import type { Remote, Remotes } from './cables.ts';
@@ -15,6 +16,8 @@ export interface StatusInputs {
   readonly localEndpoint: EndpointSpec;
   /** What keeps this gateway from working, in the operator's words. */
   readonly failures: readonly string[];
+  /** Fingerprints of the pre-shared keys in force. */
+  readonly keys?: KeysInForce | undefined;
   readonly driverDescription: string | undefined;
   readonly remotes: Remotes;
   /** For each other cluster the cable_name of the gateway packets go to. */
@@ -37,6 +40,7 @@ export function desiredGateway(inputs: StatusInputs): Gateway {
       namespace,
       annotations: {
         ...(driverDescription === undefined ? {} : { [CABLE_DRIVER_ANNOTATION]: driverDescription }),
+        ...(inputs.keys === undefined ? {} : { [PSK_ANNOTATION]: JSON.stringify(inputs.keys) }),
         [AVAILABILITY_ANNOTATION]: JSON.stringify(inputs.availability),
       },
     },

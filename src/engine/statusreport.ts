@@ -1,5 +1,6 @@
 import type { Availability } from '../api/availability.ts';
 import { validName } from '../api/names.ts';
+import type { KeysInForce } from '../api/psk.ts';
 import type { EndpointSpec } from '../api/types.ts';
 import type { KubeObject } from '../kube/client.ts';
 import type { Store } from '../kube/store.ts';
@@ -7,6 +8,7 @@ import type { ObservedCable } from './drivers/driver.ts';
 import type { EngineDependencies, EngineState } from './context.ts';
 import { removeGateways, type GatewayReporter, type StaleGateways } from './gatewaystatus.ts';
 import { messageOf } from '../runtime/errors.ts';
+import { fingerprints } from './keyring.ts';
 import { desiredGateway } from './status.ts';
 
 /** Looks at driver, probes and decisions, and writes the own Gateway; the active one also removes those of dead engines. */
@@ -29,6 +31,7 @@ export async function reportStatus(
     active,
     localEndpoint: local.current?.spec ?? unknownEndpoint(dependencies),
     failures,
+    keys: keysOf(state),
     driverDescription: local.current?.driver?.description,
     remotes: state.remotes,
     uses: availability.uses,
@@ -42,6 +45,10 @@ export async function reportStatus(
   if (!active || !stores.gateways.synced) return;
   const dead = stale.find(stores.gateways.list(), validName(config.nodeName), clock.monotonic());
   await removeGateways(dead, { client, logger, signal });
+}
+
+function keysOf({ keysInForce }: EngineState): KeysInForce | undefined {
+  return keysInForce === undefined ? undefined : fingerprints(keysInForce);
 }
 
 function availabilityOf({ availability, local }: EngineState): Availability {
@@ -90,12 +97,17 @@ function allFailures(
 /** What lasts so many milliseconds is worth a word: caches that do not fill, a broker that is away. */
 export const PATIENCE_MS = 3000;
 
-function brokerFailures({ mirror, clock, config }: EngineDependencies, state: EngineState): readonly string[] {
+function brokerFailures(
+  { mirror, credential, clock, config }: EngineDependencies,
+  state: EngineState,
+): readonly string[] {
   const { brokerProblem, problems } = mirror;
   const nowMs = clock.monotonic();
   state.brokerAwaySinceMs = brokerProblem === undefined ? undefined : (state.brokerAwaySinceMs ?? nowMs);
-  if (brokerProblem === undefined || nowMs - (state.brokerAwaySinceMs ?? nowMs) < PATIENCE_MS) return problems;
-  return [`broker ${config.broker?.server ?? ''} is away: ${brokerProblem}`, ...problems];
+  const refusal = credential?.problem(brokerProblem === undefined);
+  const told = refusal === undefined ? problems : [refusal, ...problems];
+  if (brokerProblem === undefined || nowMs - (state.brokerAwaySinceMs ?? nowMs) < PATIENCE_MS) return told;
+  return [...told, `broker ${config.broker?.server ?? ''} is away: ${brokerProblem}`];
 }
 
 async function observe({

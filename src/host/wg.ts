@@ -24,12 +24,12 @@ export interface ObservedDevice {
   readonly peers: readonly ObservedPeer[];
 }
 
-/** A peer as it is to be. `endpoint` is left as it is when undefined. */
+/** A peer as it is to be. `endpoint` and `allowedIps` are left as they are when undefined. */
 export interface PeerChange {
   readonly publicKey: string;
   readonly presharedKey: string;
   readonly endpoint: string | undefined;
-  readonly allowedIps: readonly string[];
+  readonly allowedIps: readonly string[] | undefined;
   readonly keepaliveSeconds: number;
 }
 
@@ -146,8 +146,8 @@ function uapiSetPeer(peer: PeerChange): readonly string[] {
     `preshared_key=${hexadecimal(peer.presharedKey)}`,
     ...(peer.endpoint === undefined ? [] : [`endpoint=${peer.endpoint}`]),
     `persistent_keepalive_interval=${peer.keepaliveSeconds}`,
-    'replace_allowed_ips=true',
-    ...peer.allowedIps.map((cidr) => `allowed_ip=${cidr}`),
+    ...(peer.allowedIps === undefined ? [] : ['replace_allowed_ips=true']),
+    ...(peer.allowedIps ?? []).map((cidr) => `allowed_ip=${cidr}`),
   ];
 }
 
@@ -205,7 +205,7 @@ export function wgCommands(link: string, change: DeviceChange, keyFile: string):
   const peers = setPeers.map((peer) => {
     const secret = ['preshared-key', keyFile, 'persistent-keepalive', String(peer.keepaliveSeconds)];
     const endpoint = peer.endpoint === undefined ? [] : ['endpoint', peer.endpoint];
-    const allowed = ['allowed-ips', peer.allowedIps.join(',')];
+    const allowed = peer.allowedIps === undefined ? [] : ['allowed-ips', peer.allowedIps.join(',')];
     return { key: peer.presharedKey, args: ['set', link, 'peer', peer.publicKey, ...secret, ...endpoint, ...allowed] };
   });
   return device.length === 0 ? peers : [{ args: ['set', link, ...device], key: privateKey }, ...peers];

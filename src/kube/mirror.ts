@@ -1,3 +1,4 @@
+import { brokerEndpointNames } from '../api/names.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import { ExpectedError, messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -125,6 +126,7 @@ class TwoWayMirror implements Mirror {
         brokerNamespace: this.#options.broker.namespace,
         local: local.list(),
         broker: broker.list(),
+        brokerNames: brokerNames(type, this.#options.clusterId),
       });
       problems.push(...plan.problems);
       for (const step of plan.steps) {
@@ -178,6 +180,11 @@ class TwoWayMirror implements Mirror {
     this.#announced = state;
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** Clusters are called by their ID; Endpoints have names that the broker's roles can know beforehand. */
+export function brokerNames({ plural }: ResourceType, clusterId: string): readonly string[] | undefined {
+  return plural === RESOURCES.endpoints.plural ? brokerEndpointNames(clusterId) : undefined;
 }
 
 /** Refusals that trying again soon does not change; the loop's resync tries them again. */

@@ -16,6 +16,8 @@ export interface MirrorInputs {
   readonly local: readonly MirroredObject[];
   /** All objects of that kind in the broker's namespace. */
   readonly broker: readonly MirroredObject[];
+  /** Names that own objects get on the broker; without: those they have here. */
+  readonly brokerNames?: readonly string[] | undefined;
 }
 
 /** One change; `object` is the object as it shall be, or the one to delete. */
@@ -33,7 +35,8 @@ export interface MirrorPlan {
 
 /**
  * The steps that make both sides alike: own objects (without the cluster ID label) to the broker with the label, those of
- * other clusters into the local namespace, copies whose source is gone deleted. An empty local side deletes nothing on the
+ * other clusters into the local namespace, copies whose source is gone deleted. On the broker own objects have names of
+ * `brokerNames`, if there are any. An empty local side deletes nothing on the
  * broker: before the first publication there is no source yet, and leaving for good is uninstall's work. Objects whose label
  * and spec.cluster_id disagree are neither copied nor deleted.
  */
@@ -46,20 +49,49 @@ export function planMirror(inputs: MirrorInputs): MirrorPlan {
   };
 }
 
-function planOutward({ clusterId, brokerNamespace, local, broker }: MirrorInputs): MirrorPlan {
+function planOutward({ clusterId, brokerNamespace, local, broker, brokerNames }: MirrorInputs): MirrorPlan {
   const unlabelled = local.filter((object) => labelOf(object) === undefined);
   const [sources, strangers] = partition(unlabelled, ({ spec }) => spec?.cluster_id === clusterId);
   const problems = strangers.map(
     (object) => `${describe(object)} is not published: it is not labelled and not of cluster ${clusterId}`,
   );
   const labels = { [CLUSTER_ID_LABEL]: clusterId };
-  const wanted = sources.map((source) => copyOf(source, brokerNamespace, labels));
-  const { steps, blocked } = converge('broker', wanted, broker, (object) => labelOf(object) === clusterId);
+  const isOwn = (object: MirroredObject): boolean => labelOf(object) === clusterId;
+  const copies = sources.map((source) => copyOf(source, brokerNamespace, labels));
+  const wanted = brokerNames === undefined ? copies : renamed(copies, broker, isOwn, brokerNames);
+  const { steps, blocked } = converge('broker', wanted, broker, isOwn);
   const clashes = blocked.map(
     (object) => `${describe(object)} is not published: the broker has one of another cluster by that name`,
   );
   const kept = sources.length === 0 ? steps.filter(({ action }) => action !== 'delete') : steps;
   return { steps: kept, problems: [...problems, ...clashes] };
+}
+
+/**
+ * The copies under the names they have on the broker already, else under free ones of those given: what is published
+ * keeps its name as long as it is published. When none is free they keep their own.
+ */
+function renamed(
+  copies: readonly MirroredObject[],
+  broker: readonly MirroredObject[],
+  isOwn: (object: MirroredObject) => boolean,
+  names: readonly string[],
+): readonly MirroredObject[] {
+  const taken = new Set(broker.map(({ metadata }) => metadata.name));
+  const free = names.filter((name) => !taken.has(name));
+  const published = broker.filter(isOwn).toSorted((a, b) => rank(a, names) - rank(b, names));
+  return copies.map((copy) => {
+    const cable = copy.spec?.['cable_name'];
+    if (typeof cable !== 'string') return copy;
+    const there = published.find(({ spec }) => spec?.['cable_name'] === cable);
+    const name = there?.metadata.name ?? free.shift();
+    return name === undefined ? copy : { ...copy, metadata: { ...copy.metadata, name } };
+  });
+}
+
+/** Names of the list come first. */
+function rank({ metadata }: MirroredObject, names: readonly string[]): number {
+  return names.includes(metadata.name ?? '') ? 0 : 1;
 }
 
 function planInward({ clusterId, localNamespace, local, broker }: MirrorInputs): MirrorPlan {

@@ -5,6 +5,7 @@ function resource(group: string, version: string, plural: string, kind: string, 
 }
 
 const RBAC = 'rbac.authorization.k8s.io';
+const ADMISSION = 'admissionregistration.k8s.io';
 
 /** The kinds of resource we read and write. */
 export const RESOURCES = {
@@ -28,6 +29,14 @@ export const RESOURCES = {
   roleBindings: resource(RBAC, 'v1', 'rolebindings', 'RoleBinding'),
   clusterRoles: resource(RBAC, 'v1', 'clusterroles', 'ClusterRole', false),
   clusterRoleBindings: resource(RBAC, 'v1', 'clusterrolebindings', 'ClusterRoleBinding', false),
+  admissionPolicies: resource(ADMISSION, 'v1', 'validatingadmissionpolicies', 'ValidatingAdmissionPolicy', false),
+  admissionPolicyBindings: resource(
+    ADMISSION,
+    'v1',
+    'validatingadmissionpolicybindings',
+    'ValidatingAdmissionPolicyBinding',
+    false,
+  ),
   crds: resource('apiextensions.k8s.io', 'v1', 'customresourcedefinitions', 'CustomResourceDefinition', false),
   serviceCidrs: resource('networking.k8s.io', 'v1', 'servicecidrs', 'ServiceCIDR', false),
   networkPolicies: resource('networking.k8s.io', 'v1', 'networkpolicies', 'NetworkPolicy'),

@@ -279,7 +279,10 @@ describe('mirror', () => {
               () => undefined,
             ),
         );
-        return states.join(' | ') === 'east-e:east,west-e:west | east-e:-,west-e:west | east-e:east,west-e:-';
+        return (
+          states.join(' | ') ===
+          'east-gateway-0:east,west-gateway-0:west | east-e:-,west-gateway-0:west | east-gateway-0:east,west-e:-'
+        );
       },
       'all alike',
       PATIENCE_MS,

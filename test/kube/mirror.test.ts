@@ -53,6 +53,12 @@ function setUp(local = new FakeKube(), broker = new FakeKube(), logger: Logger =
   return { local, broker, clock, mirror, end, allow: (allow: boolean) => void (allowed = allow) };
 }
 
+const cable = (name: string, number: number, options: { namespace?: string; label?: string } = {}): Thing => {
+  const one = thing(name, 'east', options);
+  const cableName = `submariner-cable-east-10-0-0-${number}`;
+  return { ...one, spec: { ...one.spec, cable_name: cableName } } as Thing;
+};
+
 const { endpoints: type } = RESOURCES;
 const names = (kube: FakeKube, namespace: string): string[] =>
   kube
@@ -108,6 +114,37 @@ describe('mirror', () => {
     );
     await clock.advance(100);
     expect([names(local, 'local'), names(broker, 'broker')]).toEqual([['e1:-:10.0.0.0/16'], ['e1:east:10.0.0.0/16']]);
+  });
+
+  test('Endpoints get names that roles of the broker know, and keep them; those of before keep theirs', async () => {
+    const { local, broker, clock } = setUp();
+    const brokerNames = (): readonly string[] => names(broker, 'broker').map((one) => one.split(':')[0]!);
+    broker.seed(type, cable('east-submariner-cable-1', 1, { namespace: 'broker', label: 'east' }));
+    local.seed(type, cable('east-submariner-cable-1', 1));
+    await clock.advance(100);
+    expect(brokerNames()).toEqual(['east-submariner-cable-1']);
+    // One gateway after another takes over; for a moment both are published.
+    for (const [number, expected] of [
+      [2, 'east-gateway-0'],
+      [3, 'east-gateway-1'],
+      [4, 'east-gateway-0'],
+    ] as const) {
+      local.seed(type, cable(`east-submariner-cable-${number}`, number));
+      await clock.advance(100);
+      expect(brokerNames()).toContain(expected);
+      expect(brokerNames()).toHaveLength(2);
+      local.drop(type, `east-submariner-cable-${number - 1}`, 'local');
+      await clock.advance(100);
+      expect(brokerNames()).toEqual([expected]);
+    }
+    // Somebody else has a name of ours, on a broker that cannot prevent it.
+    broker.seed(type, thing('east-gateway-1', 'west', { namespace: 'broker', label: 'west' }));
+    local.seed(type, cable('east-submariner-cable-5', 5));
+    await clock.advance(100);
+    expect(brokerNames()).toContain('east-gateway-2');
+    broker.drop(type, 'east-gateway-2', 'broker');
+    await clock.advance(2000);
+    expect(brokerNames()).toContain('east-gateway-2');
   });
 
   test('before anything is published nothing of ours is removed from the broker', async () => {

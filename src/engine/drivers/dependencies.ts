@@ -6,6 +6,19 @@ import type { Logger } from '../../runtime/logger.ts';
 /** Told what a driver wants of the node's network, and the plan to get there before it is carried out. */
 export type NetworkWatcher = (desired: NetworkState, plan: NetworkPlan) => void;
 
+/** Pre-shared keys as text: standard base64 of the bytes. */
+export interface PresharedKeys {
+  /** What this gateway shows itself with. */
+  readonly used: string;
+  /** What it accepts of others besides. */
+  readonly accepted: readonly string[];
+}
+
+/** The keys a driver is to have now. */
+export function keysOf({ psk, keys }: Pick<DriverDependencies, 'psk' | 'keys'>): PresharedKeys {
+  return keys?.() ?? { used: psk, accepted: [] };
+}
+
 /** What every driver is given. */
 export interface DriverDependencies {
   readonly runner: CommandRunner;
@@ -18,6 +31,8 @@ export interface DriverDependencies {
   readonly udpPort: number;
   /** The pre-shared key as text: standard base64 of the secret's bytes. */
   readonly psk: string;
+  /** The keys as they are now, where they can change; asked for at every sync. */
+  readonly keys?: () => PresharedKeys;
   /** Seconds without a packet after which IPsec asks whether the peer is alive; default 5. */
   readonly dpdDelaySeconds?: number;
   /** ESP in UDP also without NAT, and a charon that logs more; default neither. */

@@ -5,7 +5,7 @@ import type { ViciClient } from '../../host/vici/client.ts';
 import { observeKernelIpsec, removeKernelIpsec } from '../../host/xfrm.ts';
 import { IPSEC_CABLE } from '../../net/ownership.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
-import type { DriverDependencies } from './dependencies.ts';
+import { type DriverDependencies, keysOf } from './dependencies.ts';
 import type { Cable, ObservedCable } from './driver.ts';
 import { runAll } from './failures.ts';
 import { ipsecConnections, loadMessage, type IpsecChild, type IpsecConnection } from './ipsec-connections.ts';
@@ -17,6 +17,8 @@ import type { LookTimer } from './look-timer.ts';
 import { Pacer } from './pacer.ts';
 
 const DEFAULT_DPD_SECONDS = 5;
+/** Beginning of the names under which charon has keys that are accepted only. */
+const ACCEPTED_KEY = 'submariner-accepted-';
 /** How long the side that does not initiate at once waits for its peer. */
 const LATE_MS = 5000;
 
@@ -38,6 +40,7 @@ export class IpsecSlot {
   readonly #dpdDelaySeconds: number;
   #orphans = true;
   #kernel = false;
+  #givenKeys: string | undefined;
 
   constructor(
     dependencies: DriverDependencies,
@@ -108,7 +111,7 @@ export class IpsecSlot {
 
   /** Gives charon exactly the connections of these cables, and initiates what is its to begin and not there. */
   async syncTunnels(client: ViciClient, cables: readonly Cable[]): Promise<void> {
-    await client.command('load-shared', { id: 'submariner', type: 'IKE', data: this.#dependencies.psk, owners: [] });
+    await this.#loadKeys(client);
     const { loaded, sas } = await observeCharon(client);
     const wanted = cables.flatMap(ipsecConnections);
     const ifId = (await this.#esp()).kernel ? slotIfId(this.slot) : undefined;
@@ -134,6 +137,24 @@ export class IpsecSlot {
         wanted.flatMap(({ children }) => children),
       );
     }
+  }
+
+  /**
+   * Charon verifies a peer with any of the keys it has, and shows itself with the one that was loaded last. What it has of
+   * former times goes when the keys are not those it was given last.
+   */
+  async #loadKeys(client: ViciClient): Promise<void> {
+    const { used, accepted } = keysOf(this.#dependencies);
+    const given = JSON.stringify([used, accepted]);
+    const ids = accepted.map((_, index) => `${ACCEPTED_KEY}${index}`);
+    for (const [index, data] of accepted.entries())
+      await client.command('load-shared', { id: `${ACCEPTED_KEY}${index}`, type: 'IKE', data, owners: [] });
+    await client.command('load-shared', { id: 'submariner', type: 'IKE', data: used, owners: [] });
+    if (given === this.#givenKeys) return;
+    const { keys } = await client.command('get-shared', {});
+    const stale = (Array.isArray(keys) ? keys : []).filter((id) => id.startsWith(ACCEPTED_KEY) && !ids.includes(id));
+    for (const id of stale) await client.command('unload-shared', { id });
+    this.#givenKeys = given;
   }
 
   /** Removes what a killed charon left in the kernel, as soon as all that is wanted is there without it. */

@@ -42,6 +42,7 @@ export function wireguardProblems(cables: readonly Cable[], ownPublicKey: string
 
 /** A peer as it is to be, and what decides how it gets there. */
 export interface DesiredPeer extends PeerChange {
+  readonly allowedIps: readonly string[];
   readonly usingNat: boolean;
   /**
    * A new peer first gets no keepalive, so that the other side begins: handshakes that cross in the network cancel each
@@ -77,12 +78,13 @@ function planPeer(wanted: DesiredPeer, seen: ObservedPeer | undefined, now: numb
   const { usingNat: _, late, ...change } = wanted;
   if (seen === undefined) return late ? { ...change, keepaliveSeconds: 0 } : change;
   const move = wrongEndpoint(wanted, seen, now);
+  const sameIps = sameList(seen.allowedIps, wanted.allowedIps);
   const same =
-    seen.presharedKey === wanted.presharedKey &&
-    seen.keepaliveSeconds === wanted.keepaliveSeconds &&
-    sameList(seen.allowedIps, wanted.allowedIps);
+    seen.presharedKey === wanted.presharedKey && seen.keepaliveSeconds === wanted.keepaliveSeconds && sameIps;
   if (same && !move) return undefined;
-  return { ...change, endpoint: move ? change.endpoint : undefined };
+  // Replaced by themselves they would be missing for a moment.
+  const allowedIps = sameIps ? undefined : change.allowedIps;
+  return { ...change, allowedIps, endpoint: move ? change.endpoint : undefined };
 }
 
 /** From what the device has to what it should have; `now` in seconds since the epoch. */

@@ -5,7 +5,7 @@ import { WireguardGo, type WireguardDevice } from '../../host/wireguardgo.ts';
 import { WIREGUARD_CABLE } from '../../net/ownership.ts';
 import { messageOf } from '../../runtime/errors.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import type { DriverDependencies } from './dependencies.ts';
+import { type DriverDependencies, keysOf } from './dependencies.ts';
 import type { Cable, ObservedCable } from './driver.ts';
 import { wireguardFolder } from './leftovers.ts';
 import { desiredPeers, observedPeer, planDevice, type SlotDevice } from './wireguard-device.ts';
@@ -66,8 +66,9 @@ export class WireguardSlot {
 
   /** Gives the link exactly these peers; true when there were new ones, which this side may not have called on yet. */
   async syncPeers(device: WireguardDevice, cables: readonly Cable[]): Promise<boolean> {
-    const { psk, udpPort, stateDir, logger } = this.#dependencies;
-    const presharedKey = createHash('sha256').update(psk).digest('base64');
+    const { udpPort, stateDir, logger } = this.#dependencies;
+    // The session goes on with the key it was made with; the next handshake, every two minutes, needs one that both have.
+    const presharedKey = createHash('sha256').update(keysOf(this.#dependencies).used).digest('base64');
     const peers = desiredPeers(cables, presharedKey);
     const wanted = {
       privateKey: ensurePrivateKey(wireguardFolder(stateDir, 0)),

@@ -3,6 +3,7 @@ import type { UdpSocket } from '../../host/udp.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { keysOf, type PresharedKeys } from '../drivers/dependencies.ts';
 import { beatKey, decodeBeat, encodeBeat, type KnownBody } from './beat.ts';
 import { Peering, type BeatPeer, type SelfClaims } from './peering.ts';
 import type { PeerReport } from './report.ts';
@@ -13,6 +14,8 @@ export interface GatewayPulseOptions {
   /** Default BEAT_PORT. */
   readonly port?: number;
   readonly psk: string;
+  /** The keys as they are now, where they can change: signs with the one in use, believes those accepted as well. */
+  readonly keys?: () => PresharedKeys;
   readonly randomBytes: (count: number) => Buffer;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -33,7 +36,7 @@ const WOKEN = Symbol('woken');
  */
 export class GatewayPulse {
   readonly #options: GatewayPulseOptions;
-  readonly #key: KeyObject;
+  #keys: { readonly of: PresharedKeys; readonly all: readonly [KeyObject, ...KeyObject[]] };
   readonly #peering: Peering;
   readonly #listeners = new Set<() => void>();
   /** By sender's session. */
@@ -46,7 +49,7 @@ export class GatewayPulse {
 
   constructor(options: GatewayPulseOptions) {
     this.#options = options;
-    this.#key = beatKey(options.psk);
+    this.#keys = beatKeys(keysOf(options));
     this.#peering = new Peering(options.randomBytes(8).readBigUInt64BE() || 1n);
   }
 
@@ -155,13 +158,29 @@ export class GatewayPulse {
   }
 
   #receive(datagram: Uint8Array): void {
-    const beat = decodeBeat(this.#key, datagram, (session) => this.#bodies.get(session));
+    const beat = this.#decode(datagram);
     if (beat === undefined) return;
     const { header, body, bodyBytes } = beat;
     const { changed, answer } = this.#peering.receive(beat, this.#now());
     if (answer) this.#answer(body.cableName, header.session);
     this.#remember(header.session, { bytes: bodyBytes, body });
     if (changed) this.#notify();
+  }
+
+  #decode(datagram: Uint8Array): ReturnType<typeof decodeBeat> {
+    for (const key of this.#currentKeys()) {
+      const beat = decodeBeat(key, datagram, (session) => this.#bodies.get(session));
+      if (beat !== undefined) return beat;
+    }
+    return undefined;
+  }
+
+  /** Derived anew only when the keys change. */
+  #currentKeys(): readonly [KeyObject, ...KeyObject[]] {
+    const keys = keysOf(this.#options);
+    if (keys.used !== this.#keys.of.used || keys.accepted.join() !== this.#keys.of.accepted.join())
+      this.#keys = beatKeys(keys);
+    return this.#keys.all;
   }
 
   /** Bodies of sessions that ended are forgotten with the first one too many. */
@@ -179,9 +198,16 @@ export class GatewayPulse {
   #send({ cableName, address }: BeatPeer, heard?: bigint): void {
     const beat = this.#peering.beatTo(cableName, this.#now(), heard);
     if (beat === undefined || this.#socket === undefined) return;
-    const bytes = encodeBeat(this.#key, beat.header, beat.bytes);
+    const bytes = encodeBeat(this.#currentKeys()[0], beat.header, beat.bytes);
     this.#socket.send(bytes, { ip: address, port: this.#options.port ?? BEAT_PORT }).catch((error: unknown) => {
       this.#options.logger.debug('beat not sent', { to: address, error });
     });
   }
+}
+
+function beatKeys(of: PresharedKeys): {
+  readonly of: PresharedKeys;
+  readonly all: readonly [KeyObject, ...KeyObject[]];
+} {
+  return { of, all: [beatKey(of.used), ...of.accepted.map(beatKey)] };
 }

@@ -30,8 +30,15 @@ function changed(device: ObservedDevice, change: DeviceChange): ObservedDevice {
   const peers = new Map(device.peers.map((peer) => [peer.publicKey, peer]));
   for (const key of change.removePeers) peers.delete(key);
   for (const peer of change.setPeers) {
-    const old = peers.get(peer.publicKey) ?? { latestHandshake: 0, rxBytes: 0, txBytes: 0, endpoint: undefined };
-    peers.set(peer.publicKey, { ...old, ...peer, endpoint: peer.endpoint ?? old.endpoint });
+    const old = peers.get(peer.publicKey) ?? {
+      latestHandshake: 0,
+      rxBytes: 0,
+      txBytes: 0,
+      endpoint: undefined,
+      allowedIps: [],
+    };
+    const { endpoint = old.endpoint, allowedIps = old.allowedIps } = peer;
+    peers.set(peer.publicKey, { ...old, ...peer, endpoint, allowedIps });
   }
   return {
     privateKey: change.privateKey ?? device.privateKey,

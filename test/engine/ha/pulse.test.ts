@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { PresharedKeys } from '../../../src/engine/drivers/dependencies.ts';
 import type { SelfClaims } from '../../../src/engine/ha/peering.ts';
 import { BEAT_PORT, GatewayPulse } from '../../../src/engine/ha/pulse.ts';
 import type { UdpAddress, UdpSocket } from '../../../src/host/udp.ts';
@@ -65,11 +66,13 @@ function self(cableName: string, over: Partial<SelfClaims> = {}): SelfClaims {
 function start(
   name: string,
   peers: readonly string[],
-  options: { psk?: string; signal?: AbortSignal } = {},
+  options: { psk?: string; keys?: () => PresharedKeys; signal?: AbortSignal } = {},
 ): GatewayPulse {
+  const { keys } = options;
   const pulse = new GatewayPulse({
     open: udp.opener(name),
     psk: options.psk ?? 'secret',
+    ...(keys === undefined ? {} : { keys }),
     randomBytes: (count) => Buffer.alloc(count, (draws += 1)),
     clock,
     logger: silentLogger,
@@ -81,6 +84,35 @@ function start(
 }
 
 describe('gateways that exchange beats', () => {
+  test('hear each other while the key changes, and no more when one has forgotten the other one', async () => {
+    const keys = new Map<string, PresharedKeys>();
+    const set = (name: string, used: string, ...accepted: readonly string[]): unknown =>
+      keys.set(name, { used, accepted });
+    set('a1', 'old');
+    set('b1', 'old');
+    const gateways = ['a1', 'b1'].map((name) =>
+      start(name, [name === 'a1' ? 'b1' : 'a1'], { keys: () => keys.get(name)! }),
+    );
+    const states = (): readonly unknown[] =>
+      gateways.flatMap((one) => one.reports().map(({ state, sinceMs }) => `${state} ${sinceMs}`));
+    await clock.advance(300);
+    const before = states();
+    for (const [used, accepted] of [
+      ['old', ['new']],
+      ['new', ['old']],
+      ['new', []],
+    ] as const) {
+      for (const name of ['a1', 'b1']) {
+        set(name, used, ...accepted);
+        await clock.advance(1000);
+        expect(states()).toEqual(before);
+      }
+    }
+    set('a1', 'old');
+    await clock.advance(1000);
+    expect(gateways.map((one) => one.reports()[0]!.state)).toEqual(['silent', 'silent']);
+  });
+
   test('hear each other and what they claim', async () => {
     const a1 = start('a1', ['b1']);
     const b1 = start('b1', ['a1']);
