@@ -4,9 +4,6 @@ import path from 'node:path';
 import { type BrokerInfo, brokerAccessOf, parseBrokerInfo } from '../api/brokerinfo.ts';
 import { ExpectedError, messageOf } from '../runtime/errors.ts';
 
-/** Name of the file, as upstream writes it. */
-export const BROKER_INFO_FILE = 'broker-info.subm';
-
 /** Reads a broker-info.subm; rejects with ExpectedError that says what is wrong with it. */
 export async function readBrokerInfoFile(file: string, now: number): Promise<BrokerInfo> {
   const info = await findBrokerInfoFile(file, now);

@@ -3,7 +3,9 @@ import { addExamples, GROUPS } from './command.ts';
 import type { CommandContext } from './context.ts';
 import { addGlobalFlags } from './globalflags.ts';
 import { registerBenchmark } from './benchmark/register.ts';
+import { registerBrokerInfo } from './brokerinfo/register.ts';
 import { registerCompletion } from './completion/register.ts';
+import { registerCredentials } from './credentials/register.ts';
 import { registerDiagnose } from './diagnose/register.ts';
 import { registerDiff } from './diff/register.ts';
 import { registerExplain } from './explain/register.ts';
@@ -59,6 +61,8 @@ export function buildProgram(context: CommandContext): Command {
   registerUpgrade(program, context);
   registerUninstall(program, context);
   registerRecoverBrokerInfo(program, context);
+  registerBrokerInfo(program, context);
+  registerCredentials(program, context);
   registerShow(program, context);
   registerDiagnose(program, context);
   registerDiff(program, context);

@@ -9,6 +9,8 @@ export interface Right {
   readonly subresource?: string;
   /** Undefined: cluster-wide. */
   readonly namespace?: string | undefined;
+  /** Undefined: all objects. */
+  readonly name?: string | undefined;
 }
 
 /** What one place has to grant. */
@@ -38,11 +40,11 @@ const REVIEWS = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
 async function missingRights({ where, client, rights, ifNone }: RightsAt): Promise<readonly string[]> {
   const questions = rights.flatMap(({ verbs, ...right }) => verbs.map((verb) => ({ verb, ...right })));
   const answers = await Promise.all(
-    questions.map(async ({ verb, type, subresource, namespace }) => {
+    questions.map(async ({ verb, type, subresource, namespace, name }) => {
       const { status } = await client.request<Review>('POST', REVIEWS, {
         apiVersion: 'authorization.k8s.io/v1',
         kind: 'SelfSubjectAccessReview',
-        spec: { resourceAttributes: { verb, group: type.group, resource: type.plural, subresource, namespace } },
+        spec: { resourceAttributes: { verb, group: type.group, resource: type.plural, subresource, namespace, name } },
       });
       return status?.allowed === true;
     }),
@@ -54,10 +56,10 @@ async function missingRights({ where, client, rights, ifNone }: RightsAt): Promi
 
 function groupByPlace(missing: readonly (Omit<Right, 'verbs'> & { readonly verb: string })[]): readonly string[] {
   const verbsOf = new Map<string, string[]>();
-  for (const { verb, type, subresource, namespace } of missing) {
+  for (const { verb, type, subresource, namespace, name } of missing) {
     const plural = subresource === undefined ? type.plural : `${type.plural}/${subresource}`;
     const resource = type.group === '' ? plural : `${plural}.${type.group}`;
-    const place = `${resource}${namespace === undefined ? ' (cluster-wide)' : ` in namespace ${namespace}`}`;
+    const place = `${resource}${name === undefined ? '' : ` ${name}`}${namespace === undefined ? ' (cluster-wide)' : ` in namespace ${namespace}`}`;
     verbsOf.set(place, [...(verbsOf.get(place) ?? []), verb]);
   }
   return [...verbsOf].map(([place, verbs]) => `${verbs.join(', ')} ${place}`);

@@ -1,104 +1,134 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { readToken } from '../../src/api/token.ts';
 import type { KubeClient, KubeObject } from '../../src/kube/client.ts';
-import { isForbidden } from '../../src/kube/errors.ts';
-import { createHttpsClient } from '../../src/kube/httpsclient.ts';
-import type { Secret } from '../../src/kube/objects.ts';
-import { RESOURCES } from '../../src/kube/resources.ts';
+import { RESOURCES, resourcePath } from '../../src/kube/resources.ts';
+import { requestToken } from '../../src/kube/tokenrequest.ts';
+import { type CommandLine, NAMES, refusal, startCommandLine } from './commandline.ts';
 
-// The commands as a user runs them, each in a process of its own, against API servers with real RBAC and CRD validation.
-const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
-const SERVERS = fileURLToPath(new URL('apiservers.ts', import.meta.url));
-const NAMES = ['east', 'west'] as const;
 const NAMESPACE = 'submariner-operator';
 
-let directory = '';
-let servers: ChildProcess | undefined;
-let urls: Readonly<Record<string, string>> = {};
-let clients: Readonly<Record<string, KubeClient>> = {};
+let line: CommandLine;
 
 beforeEach(async () => {
-  directory = mkdtempSync(path.join(os.tmpdir(), 'subctl-cli-'));
-  servers = spawn(process.execPath, ['--no-warnings', SERVERS], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const line = await Promise.race([
-    once(servers.stdout!, 'data'),
-    once(servers, 'exit').then(() => Promise.reject(new Error('the API servers did not start'))),
-  ]);
-  urls = JSON.parse(String(line[0])) as Record<string, string>;
-  clients = Object.fromEntries(
-    NAMES.map((name) => [name, createHttpsClient({ server: urls[name]!, token: `token-${name}` })]),
-  );
-  const kubeconfig = {
-    'current-context': 'east',
-    clusters: NAMES.map((name) => ({ name, cluster: { server: urls[name] } })),
-    users: NAMES.map((name) => ({ name, user: { token: `token-${name}` } })),
-    contexts: NAMES.map((name) => ({ name, context: { cluster: name, user: name } })),
-  };
-  writeFileSync(path.join(directory, 'config'), JSON.stringify(kubeconfig));
-  const starter = `import { main } from ${JSON.stringify(CLI)};\nawait main();\n`;
-  writeFileSync(path.join(directory, 'subctl.mjs'), starter);
+  line = await startCommandLine();
 });
 
-afterEach(async () => {
-  for (const client of Object.values(clients)) client.close();
-  const ended = servers?.exitCode === null ? once(servers, 'exit') : undefined;
-  servers?.stdin?.end();
-  await ended;
-  rmSync(directory, { recursive: true, force: true });
-});
-
-async function subctl(...args: readonly string[]): Promise<{ exitCode: number; stdout: string; stderr: string }> {
-  const all = ['--no-warnings', path.join(directory, 'subctl.mjs'), ...args, '--kubeconfig', 'config'];
-  return new Promise((resolve) => {
-    execFile(process.execPath, all, { cwd: directory, env: { HOME: directory } }, (error, stdout, stderr) => {
-      resolve({ exitCode: typeof error?.code === 'number' ? error.code : error === null ? 0 : -1, stdout, stderr });
-    });
-  });
-}
+afterEach(async () => line.stop());
 
 test('broker, two joins and show against API servers with RBAC', async () => {
-  expect(await subctl('deploy-broker')).toMatchObject({ exitCode: 0 });
+  expect(await line.run('deploy-broker')).toMatchObject({ exitCode: 0 });
   for (const name of NAMES) {
-    const joined = await subctl('join', 'broker-info.subm', '--context', name, '--timeout', '30s');
+    const joined = await line.run('join', 'broker-info.subm', '--context', name, '--timeout', '30s');
     expect(joined.exitCode === 0 ? '' : joined.stderr).toBe('');
   }
-  const again = await subctl('join', 'broker-info.subm', '--context', 'west', '-o', 'json');
+  const again = await line.run('join', 'broker-info.subm', '--context', 'west', '-o', 'json');
   const { objects } = JSON.parse(again.stdout) as { readonly objects: readonly { readonly outcome: string }[] };
   expect(objects.length).toBeGreaterThan(20);
   expect(objects.filter(({ outcome }) => outcome !== 'unchanged')).toEqual([]);
 
-  const shown = JSON.parse((await subctl('show', 'networks', '-o', 'json')).stdout) as {
+  const shown = JSON.parse((await line.run('show', 'networks', '-o', 'json')).stdout) as {
     readonly items: readonly unknown[];
   };
   expect(shown.items).toMatchObject([
     { cluster: 'east', serviceCIDRs: [{ cidr: '100.66.0.0/16', source: 'ServiceCIDR kubernetes' }] },
     { cluster: 'west', serviceCIDRs: [{ cidr: '100.67.0.0/16', source: 'ServiceCIDR kubernetes' }] },
   ]);
+}, 60_000);
 
-  const secret = await clients['west']!.get<Secret>(RESOURCES.secrets, 'submariner-broker-secret', {
-    namespace: NAMESPACE,
-  });
-  const token = Buffer.from(secret.data!['token']!, 'base64').toString();
-  const member = createHttpsClient({ server: urls['east']!, token });
-  const namespace = 'submariner-k8s-broker';
-  const spec = { cluster_id: 'west', cluster_cidr: [], service_cidr: [], global_cidr: [] };
-  await member.create(RESOURCES.clusters, { metadata: { name: 'west' }, spec } as KubeObject, { namespace });
-  expect((await member.list(RESOURCES.endpoints, { namespace })).items).toEqual([]);
-  for (const type of [RESOURCES.secrets, RESOURCES.serviceAccounts, RESOURCES.configMaps]) {
-    const refusal: unknown = await member.list(type, { namespace }).catch((error: unknown) => error);
-    expect(isForbidden(refusal)).toBe(true);
+/** The broker as the joined cluster west sees it. */
+async function asMember(): Promise<{ readonly member: KubeClient; readonly token: string }> {
+  const token = await line.tokenOf('west');
+  return { token, member: line.client('east', token) };
+}
+
+const BROKER = { namespace: 'submariner-k8s-broker' };
+const clusterOf = (id: string): KubeObject =>
+  ({
+    metadata: { name: id },
+    spec: { cluster_id: id, cluster_cidr: [], service_cidr: [], global_cidr: [] },
+  }) as KubeObject;
+const endpointOf = (id: string, name: string): KubeObject =>
+  ({
+    metadata: { name },
+    spec: {
+      cluster_id: id,
+      cable_name: `submariner-cable-${id}-192-0-2-1`,
+      hostname: 'h',
+      subnets: [],
+      private_ip: '192.0.2.1',
+      public_ip: '',
+      nat_enabled: false,
+      backend: 'vxlan',
+    },
+  }) as KubeObject;
+
+test('a member writes its own objects, reads no secrets and changes nothing of others', async () => {
+  expect(await line.run('deploy-broker')).toMatchObject({ exitCode: 0 });
+  for (const name of NAMES)
+    expect(await line.run('join', 'broker-info.subm', '--context', name, '--timeout', '30s')).toMatchObject({
+      exitCode: 0,
+    });
+  const { member } = await asMember();
+  const east = line.clients['east']!;
+  await east.create(RESOURCES.clusters, clusterOf('east'), BROKER);
+  await east.create(RESOURCES.endpoints, endpointOf('east', 'east-gateway-0'), BROKER);
+
+  await member.create(RESOURCES.clusters, clusterOf('west'), BROKER);
+  for (const name of ['west-gateway-0', 'west-gateway-3']) {
+    const made = await member.create(RESOURCES.endpoints, endpointOf('west', name), BROKER);
+    await member.replace(RESOURCES.endpoints, { ...made, metadata: { ...made.metadata, labels: { a: 'b' } } }, BROKER);
+    expect(await member.delete(RESOURCES.endpoints, name, BROKER)).toBe(true);
   }
+  expect((await member.list(RESOURCES.endpoints, BROKER)).items).toHaveLength(1);
+
+  const theirs = await east.get(RESOURCES.endpoints, 'east-gateway-0', BROKER);
+  const merge = { ...BROKER, patchType: 'merge' } as const;
+  expect(await refusal(member.replace(RESOURCES.endpoints, theirs, BROKER))).toBe(403);
+  expect(await refusal(member.patch(RESOURCES.endpoints, 'east-gateway-0', {}, merge))).toBe(403);
+  expect(await refusal(member.delete(RESOURCES.endpoints, 'east-gateway-0', BROKER))).toBe(403);
+  expect(await refusal(member.delete(RESOURCES.clusters, 'east', BROKER))).toBe(403);
+  expect(await refusal(member.request('DELETE', resourcePath(RESOURCES.endpoints, BROKER)))).toBe(403);
+  expect(await refusal(member.delete(RESOURCES.serviceAccounts, 'cluster-east', BROKER))).toBe(403);
+  for (const type of [RESOURCES.secrets, RESOURCES.serviceAccounts, RESOURCES.configMaps, RESOURCES.roles]) {
+    expect(await refusal(member.list(type, BROKER))).toBe(403);
+    expect(await refusal(member.get(type, 'any', BROKER))).toBe(403);
+  }
+  const tokens = ['cluster-east', 'submariner-k8s-broker-admin'].map((account) =>
+    refusal(requestToken(member, { ...BROKER, account, seconds: 600 })),
+  );
+  expect(await Promise.all(tokens)).toEqual([403, 403]);
   member.close();
 }, 60_000);
 
+test('the credential of a member ends, and with its Secret at once; the member itself renews it', async () => {
+  expect(await line.run('deploy-broker')).toMatchObject({ exitCode: 0 });
+  expect(await line.run('join', 'broker-info.subm', '--context', 'west', '--broker-token-expiry', '2h')).toMatchObject({
+    exitCode: 0,
+  });
+  const { member, token } = await asMember();
+  const facts = readToken(token);
+  expect(facts).toMatchObject({ account: 'cluster-west', namespace: BROKER.namespace });
+  expect(facts.expiresAtMs! - facts.issuedAtMs!).toBe(2 * 3_600_000);
+  const { secret } = facts;
+  const renewed = await requestToken(member, { ...BROKER, account: 'cluster-west', seconds: 600, secret });
+  expect(readToken(renewed)).toMatchObject({ account: 'cluster-west', secret });
+  await line.clients['east']!.delete(RESOURCES.secrets, secret!, BROKER);
+  expect(await refusal(member.list(RESOURCES.clusters, BROKER))).toBe(401);
+  member.close();
+
+  const again = await line.run('join', 'broker-info.subm', '--context', 'west', '-o', 'json');
+  expect(again).toMatchObject({ exitCode: 0 });
+  const second = await asMember();
+  expect(readToken(second.token).expiresAtMs! - readToken(second.token).issuedAtMs!).toBe(2 * 3_600_000);
+  expect(await refusal(second.member.list(RESOURCES.clusters, BROKER))).toBe(0);
+  second.member.close();
+}, 60_000);
+
 test('rights that are missing are listed and nothing is changed', async () => {
-  expect(await subctl('deploy-broker')).toMatchObject({ exitCode: 0 });
-  const client = clients['west']!;
+  expect(await line.run('deploy-broker')).toMatchObject({ exitCode: 0 });
+  const client = line.clients['west']!;
   await client.create(RESOURCES.serviceAccounts, { metadata: { name: 'weak' } }, { namespace: 'default' });
   const rules = [
     { apiGroups: [''], resources: ['namespaces', 'nodes'], verbs: ['get', 'list'] },
@@ -114,17 +144,17 @@ test('rights that are missing are listed and nothing is changed', async () => {
     '/api/v1/namespaces/default/serviceaccounts/weak/token',
     request,
   );
-  const config = JSON.parse(readFileSync(path.join(directory, 'config'), 'utf8')) as { users: object[] };
+  const config = JSON.parse(readFileSync(path.join(line.directory, 'config'), 'utf8')) as { users: object[] };
   config.users[1] = { name: 'west', user: { token: granted.status.token } };
-  writeFileSync(path.join(directory, 'config'), JSON.stringify(config));
+  writeFileSync(path.join(line.directory, 'config'), JSON.stringify(config));
 
-  const refused = await subctl('join', 'broker-info.subm', '--context', 'west');
+  const refused = await line.run('join', 'broker-info.subm', '--context', 'west');
   expect(refused.exitCode).toBe(1);
   expect(refused.stderr).toContain('west: patch nodes (cluster-wide)');
   expect(refused.stderr).toContain('west: create, patch customresourcedefinitions.apiextensions.k8s.io (cluster-wide)');
   expect(refused.stderr).toContain(`west: create, patch, get, list daemonsets.apps in namespace ${NAMESPACE}`);
   expect((await client.list(RESOURCES.crds)).items).toEqual([]);
-  const { items } = await clients['east']!.list(RESOURCES.serviceAccounts, {
+  const { items } = await line.clients['east']!.list(RESOURCES.serviceAccounts, {
     namespace: 'submariner-k8s-broker',
   });
   expect(items.map(({ metadata }) => metadata.name)).not.toContain('cluster-west');

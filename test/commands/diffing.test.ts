@@ -110,6 +110,31 @@ test('what gateways announce is compared on the broker; an Endpoint too many is 
   expect(only).toMatchObject({ exitCode: 0, stdout: '' });
 });
 
+test('an Endpoint is the same under the name that it has on the broker, and found when it is there twice', async () => {
+  const { harness, east, west } = await joined();
+  const spec = { cluster_id: 'west', cable_name: 'c', hostname: 'west-1', subnets: [], private_ip: '1.2.3.4' };
+  const seed = (kube: typeof east, namespace: string, name: string): void =>
+    void kube.seed(RESOURCES.endpoints, { metadata: { name, namespace }, spec } as KubeObject);
+  seed(west, 'submariner-operator', 'west-c');
+  seed(east, 'submariner-k8s-broker', 'west-gateway-0');
+  expect((await harness.run(...WEST)).stdout).not.toContain('Endpoint');
+  seed(east, 'submariner-k8s-broker', 'west-gateway-1');
+  const { stdout } = await harness.run(...WEST);
+  expect(stdout).toContain('Endpoint submariner-k8s-broker/west-gateway-1 (on the broker): ought not to be there');
+  expect(stdout).not.toContain('west-gateway-0');
+});
+
+test("a member's role on the broker is compared, with the Endpoints that it may keep", async () => {
+  const { harness, east } = await joined();
+  const at = { ...EDITOR, namespace: 'submariner-k8s-broker' };
+  const args = ['diff', 'broker-info.subm', '--context', 'west'];
+  expect((await harness.run(...args)).stdout).toBe('');
+  await east.patch(RESOURCES.roles, 'cluster-west', { rules: [] }, at);
+  expect((await harness.run(...args)).stdout).toContain(
+    'Role submariner-k8s-broker/cluster-west (on the broker): changed',
+  );
+});
+
 test('with the file of the broker the account is compared as well', async () => {
   const { harness, east } = await joined();
   await east.patch(

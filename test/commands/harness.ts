@@ -137,8 +137,10 @@ const base64 = (text: string): string => Buffer.from(text).toString('base64');
 /** Plays the controllers a real cluster has: fills token Secrets, runs DaemonSets, and lets the gateway report. */
 export function withControllers(kube: FakeKube, clusterUid: string): FakeKube {
   kube.seed(RESOURCES.namespaces, { metadata: { name: 'kube-system', uid: clusterUid } });
-  kube.onRequest = (method, path_) => {
+  kube.onRequest = (method, path_, body) => {
     if (path_ === '/version') return { gitVersion: 'v1.32.4' };
+    const account = /^\/api\/v1\/namespaces\/([^/]+)\/serviceaccounts\/([^/]+)\/token$/.exec(path_);
+    if (method === 'POST' && account !== null) return { status: { token: tokenOf(account[1]!, account[2]!, body) } };
     if (method === 'POST' && path_.endsWith('selfsubjectaccessreviews')) return { status: { allowed: true } };
     return undefined;
   };
@@ -150,6 +152,25 @@ export function withControllers(kube: FakeKube, clusterUid: string): FakeKube {
     return undefined;
   };
   return kube;
+}
+
+interface TokenRequest {
+  readonly spec: { readonly expirationSeconds: number; readonly boundObjectRef?: { readonly name: string } };
+}
+
+/** A token as the API server gives it from the moment at which the harness's clock begins, but for the signature. */
+export function tokenOf(namespace: string, account: string, body: unknown): string {
+  const { expirationSeconds, boundObjectRef } = (body as TokenRequest).spec;
+  const iat = Date.UTC(2030, 0, 1) / 1000;
+  const bound = boundObjectRef === undefined ? {} : { secret: { name: boundObjectRef.name } };
+  const claims = {
+    sub: `system:serviceaccount:${namespace}:${account}`,
+    iat,
+    exp: iat + expirationSeconds,
+    'kubernetes.io': { namespace, serviceaccount: { name: account }, ...bound },
+  };
+  const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+  return `${part({ alg: 'none' })}.${part(claims)}.signature`;
 }
 
 function reseed(kube: FakeKube, type: ResourceType, object: KubeObject): void {

@@ -7,6 +7,7 @@ import { KubeConnectionError } from '../../src/kube/errors.ts';
 import type { DaemonSet, Secret } from '../../src/kube/objects.ts';
 import type { Submariner } from '../../src/api/types.ts';
 import { parseBrokerInfo, pskOf } from '../../src/api/brokerinfo.ts';
+import { readToken } from '../../src/api/token.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { type FakeCall, FakeKube } from '../fakes/kube.ts';
 import { Harness, type HarnessOptions, node, type RunOutcome, withControllers } from './harness.ts';
@@ -52,23 +53,25 @@ test('deploy-broker and join work, and running them again changes nothing', asyn
   expect(again.stdout).toContain('unchanged');
 });
 
-test('a new pre-shared key makes new gateway pods, and only its fingerprint is in the manifest', async () => {
+test('a new pre-shared key is in the Secret, which running gateways follow, and in no manifest', async () => {
   const { harness, east } = twoClusters();
-  const annotations = (): Readonly<Record<string, string>> | undefined => {
-    const gateways = east
-      .all<DaemonSet>(RESOURCES.daemonSets, NAMESPACE)
-      .find(({ metadata }) => /gateway/.test(metadata.name ?? ''));
-    return gateways?.spec.template.metadata?.annotations;
-  };
+  const template = (): unknown =>
+    east.all<DaemonSet>(RESOURCES.daemonSets, NAMESPACE).find(({ metadata }) => /gateway/.test(metadata.name ?? ''))
+      ?.spec.template;
+  const key = (): string | undefined =>
+    east.all<Secret>(RESOURCES.secrets, NAMESPACE).find(({ metadata }) => /psk/.test(metadata.name ?? ''))?.data?.[
+      'psk'
+    ];
   good(await harness.run('deploy-broker', '--context', 'east'));
   good(await harness.run('join', 'broker-info.subm', ...EAST));
-  const before = annotations()?.['subctl.submariner.io/psk-sha256'];
-  expect(before).toMatch(/^[0-9a-f]{64}$/);
+  const [before, pods] = [key(), template()];
+  expect(before).toMatch(/^.{64}$/);
   good(await harness.run('deploy-broker', '--context', 'east', '--new-ipsec-psk'));
-  // Nobody plays the DaemonSet controller for the changed template, so that join gives up waiting after it was applied.
-  await harness.run('join', 'broker-info.subm', ...EAST);
-  expect(annotations()?.['subctl.submariner.io/psk-sha256']).toMatch(/^[0-9a-f]{64}$/);
-  expect(annotations()?.['subctl.submariner.io/psk-sha256']).not.toBe(before);
+  good(await harness.run('join', 'broker-info.subm', ...EAST));
+  expect(key()).toMatch(/^.{64}$/);
+  expect(key()).not.toBe(before);
+  expect(pods).toBeDefined();
+  expect(template()).toEqual(pods);
 });
 
 test('join deploys what the flags say and records it', async () => {
@@ -136,7 +139,8 @@ test('join deploys what the flags say and records it', async () => {
   const secret = (name: string): Secret =>
     west.all<Secret>(RESOURCES.secrets, NAMESPACE).find((one) => one.metadata.name === name)!;
   const decoded = (text = ''): string => Buffer.from(text, 'base64').toString();
-  expect(decoded(secret('submariner-broker-secret').data!['token'])).toBe('token-of-cluster-w');
+  const token = decoded(secret('submariner-broker-secret').data!['token']);
+  expect(readToken(token)).toMatchObject({ account: 'cluster-w', namespace: 'submariner-k8s-broker' });
   const psk = pskOf(parseBrokerInfo(harness.file('broker-info.subm')).info!)!;
   expect(secret('submariner-ipsec-psk').data!['psk']).toBe(psk.toString('base64'));
 });
@@ -180,14 +184,19 @@ test('a dry run that includes everything prints what join applies and labels, an
     kind: 'Node',
     metadata: { name: 'west-1', labels: { 'submariner.io/gateway': 'true' } },
   });
-  expect(good(await harness.run(...args, '--dry-run', '--include', 'all')).stdout).toBe(dry.stdout);
+  // Each issues a credential that is in no cluster yet.
+  const masked = (text: string): string => text.replaceAll(/^ +token: .{100,}$/gm, 'token: masked');
+  const again = good(await harness.run(...args, '--dry-run', '--include', 'all')).stdout;
+  expect(again).not.toBe(dry.stdout);
+  expect(masked(again)).toBe(masked(dry.stdout));
 
   good(await harness.run(...args));
   for (const secret of printed.filter(({ kind }) => kind === 'Secret') as readonly Secret[]) {
     const made = west
       .all<Secret>(RESOURCES.secrets, NAMESPACE)
       .find((one) => one.metadata.name === secret.metadata.name);
-    expect(made?.data).toEqual(secret.data);
+    const token = secret.data?.['token'] === undefined ? {} : { token: expect.stringMatching(/.{100}/) };
+    expect(made?.data).toEqual({ ...secret.data, ...token });
   }
   const applied = new Set(west.writes.filter(({ verb }) => verb === 'apply').map(({ name }) => name));
   expect(new Set(printed.map(({ metadata }) => metadata.name))).toEqual(new Set([...applied, 'west-1']));

@@ -439,6 +439,7 @@ test('wrong flags are all named before anything is asked for', async () => {
 test('missing rights of both sides are listed together, before the clusters are read', async () => {
   const harness = await joinedEast();
   const review = (allowed: (verb: string) => boolean) => (_method: string, _path: string, body: unknown) => {
+    if (body === undefined) return undefined;
     const { verb } = (body as { spec: { resourceAttributes: { verb: string } } }).spec.resourceAttributes;
     return { status: { allowed: allowed(verb) } };
   };

@@ -144,6 +144,9 @@ beforeAll(async () => {
   printed.set('deploy-broker', await json('deploy-broker', '--context', 'east'));
   const cidrs = ['--clustercidr', '10.130.0.0/16', '--servicecidr', '100.66.0.0/16'];
   printed.set('join', await json('join', 'broker-info.subm', '--context', 'east', ...cidrs));
+  printed.set('credentials show', await json('credentials', 'show', '--context', 'east'));
+  await json('broker-info', 'create', '--clusterid', 'west');
+  printed.set('broker-info list', await json('broker-info', 'list'));
   east.drop(RESOURCES.gateways, 'n1', NAMESPACE);
   seedStatus(east);
   const views = [
@@ -175,6 +178,12 @@ describe('the schemas in scripting.md', () => {
 
   test.each(['show all', 'show topology', 'version', 'join', 'uninstall', 'deploy-broker'])('%s', (command) => {
     expect(differences(printed.get(command), schema(command))).toEqual([]);
+  });
+
+  test.each(['credentials show', 'broker-info list'])('%s: fields and types are those printed', (command) => {
+    const { items } = printed.get(command) as { readonly items: readonly object[] };
+    expect(items.length).toBeGreaterThan(0);
+    expect(differences(items, schema(command))).toEqual([]);
   });
 
   test('--watch adds the time', async () => {

@@ -43,19 +43,35 @@ function brokerObject(options: DeployBrokerOptions, psk: Buffer | undefined): Br
   return { apiVersion: 'submariner.io/v1alpha1', kind: 'Broker', metadata, spec };
 }
 
-/** Everything applied on the broker's cluster, in the order of application; with a key, its fingerprint is recorded. */
+/** What decides which manifests a broker gets. */
+export interface BrokerParts {
+  /** Whether the API server has admission policies. */
+  readonly policies: boolean;
+  /** Its fingerprint is recorded. */
+  readonly psk?: Buffer;
+}
+
+/** Everything applied on the broker's cluster, in the order of application. */
 export function brokerManifests(
   templatesDir: string,
   options: DeployBrokerOptions,
-  psk?: Buffer,
+  { policies, psk }: BrokerParts,
 ): readonly KubeObject[] {
-  const values = { brokerNamespace: options.namespace };
-  const definitions = renderTemplates(`${templatesDir}/crds`, values);
-  return [...definitions, ...renderTemplates(`${templatesDir}/broker`, values), brokerObject(options, psk)];
+  return [
+    ...renderTemplates(`${templatesDir}/crds`, { brokerNamespace: options.namespace }),
+    ...accessManifests(templatesDir, options.namespace, policies),
+    brokerObject(options, psk),
+  ];
+}
+
+/** What lets members, and only them, onto a broker; `policies` as in BrokerParts. */
+export function accessManifests(templatesDir: string, namespace: string, policies: boolean): readonly KubeObject[] {
+  const folders = ['broker', ...(policies ? ['admission'] : [])];
+  return folders.flatMap((folder) => renderTemplates(`${templatesDir}/${folder}`, { brokerNamespace: namespace }));
 }
 
 /** What the operator has to be allowed to do. */
-export function brokerRights(namespace: string): readonly Right[] {
+export function brokerRights(namespace: string, policies: boolean): readonly Right[] {
   const write = ['create', 'patch'];
   return [
     { verbs: write, type: RESOURCES.namespaces },
@@ -67,5 +83,11 @@ export function brokerRights(namespace: string): readonly Right[] {
     { verbs: [...write, 'get'], type: RESOURCES.configMaps, namespace },
     { verbs: [...write, 'get'], type: RESOURCES.brokers, namespace },
     { verbs: ['list'], type: RESOURCES.clusters, namespace },
+    ...(policies
+      ? [
+          { verbs: write, type: RESOURCES.admissionPolicies },
+          { verbs: write, type: RESOURCES.admissionPolicyBindings },
+        ]
+      : []),
   ];
 }

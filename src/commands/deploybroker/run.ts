@@ -7,7 +7,8 @@ import { isNotFound } from '../../kube/errors.ts';
 import type { ConfigMap, Secret } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { applyManifests } from '../applying.ts';
-import { BROKER_INFO_FILE, findBrokerInfoFile, readBrokerInfoFile, writeBrokerInfoFile } from '../brokerinfofile.ts';
+import { findBrokerInfoFile, readBrokerInfoFile, writeBrokerInfoFile } from '../brokerinfofile.ts';
+import { BROKER_INFO_FILE } from '../brokerinfoname.ts';
 import { ensureTokenSecret } from '../brokertoken.ts';
 import type { CommandRun } from '../context.ts';
 import { printManifests, printResult, reportWritten } from '../report.ts';
@@ -18,6 +19,7 @@ import { type Deadline, startDeadline } from '../waiting.ts';
 import { written, type Written } from '../objects.ts';
 import { allocationMaps } from './globalnet.ts';
 import { BROKER_ADMIN } from './names.ts';
+import { hasAdmissionPolicies } from './admission.ts';
 import { brokerComponents, brokerManifests, brokerRights } from './plan.ts';
 import { type ChosenPsk, choosePsk, pskSecret } from './psk.ts';
 import type { DeployBrokerOptions } from './options.ts';
@@ -27,22 +29,23 @@ const DEFAULT_TIMEOUT_MS = 60_000;
 /** Sets up the broker and writes broker-info.subm; nothing is changed when a check before it fails. */
 export async function deployBroker(run: CommandRun, options: DeployBrokerOptions): Promise<void> {
   const { context, flags, reporter } = run;
-  const planned = brokerManifests(context.templatesDir, options);
+  brokerManifests(context.templatesDir, options, { policies: false });
   const brokerUrl = options.brokerUrl === undefined ? undefined : parseServerUrl('--broker-url', options.brokerUrl);
   const target = await (await run.access()).current();
   const { dryRun, namespace } = options;
+  const policies = await hasAdmissionPolicies(target.client);
   await reporter.step(`Checking permissions in cluster ${target.cluster}`, async () => {
-    const place = { where: target.name, client: target.client, rights: brokerRights(namespace) };
+    const place = { where: target.name, client: target.client, rights: brokerRights(namespace, policies) };
     return requireRights([dryRun ? readingOnly(place) : place]);
   });
   const maps = allocationMaps(options, await existingMaps(target.client, namespace));
-  if (dryRun) return printManifests(run, [...planned, ...maps]);
+  if (dryRun) return printManifests(run, [...brokerManifests(context.templatesDir, options, { policies }), ...maps]);
 
   const deadline = startDeadline(context.clock, flags.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   const server = brokerUrl ?? target.server;
   warnAboutScope(run, options, server);
   const psk = await findPsk(run, options, target.client, server);
-  const objects = [...brokerManifests(context.templatesDir, options, psk.psk), ...maps];
+  const objects = [...brokerManifests(context.templatesDir, options, { policies, psk: psk.psk }), ...maps];
   const applied = await reporter.step(`Applying the broker to cluster ${target.cluster}`, async (step) =>
     applyManifests({ client: target.client, on: 'broker' }, objects, context, step),
   );
@@ -50,6 +53,7 @@ export async function deployBroker(run: CommandRun, options: DeployBrokerOptions
   const info = brokerInfo(options, server, token.secret, psk);
   const records = [...applied, token.record];
   reportWritten(run, records);
+  if (!policies) warnAboutPolicies(run);
   await saveBrokerInfo(run, info, psk);
   await printResult(run, { broker: server, namespace: options.namespace, file: BROKER_INFO_FILE }, records);
 }
@@ -65,6 +69,12 @@ function warnAboutScope({ reporter }: CommandRun, options: DeployBrokerOptions, 
       `other clusters cannot reach the broker at ${host}: give an address they can reach with --broker-url`,
     );
   }
+}
+
+function warnAboutPolicies({ reporter }: CommandRun): void {
+  reporter.info(
+    '   this API server has no admission policies (Kubernetes 1.30 or newer has them): members cannot change what others have published, but could publish objects in the name of others',
+  );
 }
 
 /** Objects there before; none when the namespace is missing. */

@@ -1,6 +1,7 @@
 import type { Endpoint } from '../../api/types.ts';
 import { parseEndpoint } from '../../api/validate.ts';
 import { isForbidden, isUnauthorized, KubeConnectionError } from '../../kube/errors.ts';
+import { brokerNames } from '../../kube/mirror.ts';
 import { planMirror, type MirroredObject, type MirrorStep } from '../../kube/mirrorplan.ts';
 import { OPERATOR_NAMESPACE } from '../../api/names.ts';
 import type { KubeObject } from '../../kube/client.ts';
@@ -141,7 +142,12 @@ async function mirrored({ cluster }: CheckContext): Promise<Outcome> {
   const findings = await Promise.all(
     kinds.map(async ({ kind, type, there }) => {
       const { items } = await client.list<MirroredObject & KubeObject>(type, { namespace: OPERATOR_NAMESPACE });
-      const { steps, problems } = planMirror({ ...at, local: items, broker: there });
+      const { steps, problems } = planMirror({
+        ...at,
+        local: items,
+        broker: there,
+        brokerNames: brokerNames(type, clusterId),
+      });
       return [
         ...steps.map((step) => describeStep(step, kind)),
         ...problems.map((reason) => ({ object: `${kind} objects`, reason })),

@@ -4,9 +4,10 @@ import type { KubeClient } from '../../kube/client.ts';
 import { KubeApiError, KubeConnectionError } from '../../kube/errors.ts';
 import type { Namespace } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
-import { renderTemplates } from '../../kube/templates.ts';
 import { messageOf } from '../../runtime/errors.ts';
 import type { CommandRun } from '../context.ts';
+import { hasAdmissionPolicies } from '../deploybroker/admission.ts';
+import { accessManifests } from '../deploybroker/plan.ts';
 import { compareAtBroker } from '../drift/atbroker.ts';
 import { compareObjects, type ObjectDrift } from '../drift/comparison.ts';
 import { isOurs, recordedSettings } from '../drift/recorded.ts';
@@ -46,7 +47,7 @@ export async function compareCluster(
   await requireRights([{ where: target.name, client, rights: driftRights() }]);
   const secrets = await readDaemonSecrets(client);
   const settings = recordedSettings(submariner, context.version);
-  const manifests = joinManifests(context.templatesDir, settings, secrets.psk);
+  const manifests = joinManifests(context.templatesDir, settings);
   const local = [...(await compareObjects({ client, on: 'cluster' }, manifests)), ...secrets.drifts];
   if (options.onlyCluster) return { objects: local, unchecked: [] };
   const hosted = await findBrokers(client, await findDefinitions(client));
@@ -61,10 +62,11 @@ async function compareHosted(
   client: KubeClient,
   hosted: readonly HostedBroker[],
 ): Promise<readonly ObjectDrift[]> {
-  const found = hosted.map(async ({ namespace }) => {
-    const manifests = renderTemplates(`${templatesDir}/broker`, { brokerNamespace: namespace });
-    return compareObjects({ client, on: 'broker' }, manifests);
-  });
+  if (hosted.length === 0) return [];
+  const policies = await hasAdmissionPolicies(client);
+  const found = hosted.map(async ({ namespace }) =>
+    compareObjects({ client, on: 'broker' }, accessManifests(templatesDir, namespace, policies)),
+  );
   return (await Promise.all(found)).flat();
 }
 

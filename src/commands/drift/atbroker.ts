@@ -61,11 +61,13 @@ async function compareAnnounced({
     endpointsOf(local, OPERATOR_NAMESPACE, clusterId),
   ]);
   const announced = own === undefined && cluster === undefined ? [] : [compare(cluster, clusterObject(settings))];
-  const endpoints = here.map(({ metadata, spec }) => {
-    const live = there.find((one) => one.metadata.name === metadata.name);
-    return compare(live, { kind: 'Endpoint', metadata: { name: metadata.name ?? '', namespace }, spec } as KubeObject);
+  // On the broker an Endpoint has another name than in its cluster, but the same cable.
+  const pairs = here.map((own) => [own, there.find(({ spec }) => spec.cable_name === own.spec.cable_name)] as const);
+  const endpoints = pairs.map(([{ metadata, spec }, live]) => {
+    const name = live?.metadata.name ?? metadata.name ?? '';
+    return compare(live, { kind: 'Endpoint', metadata: { name, namespace }, spec } as KubeObject);
   });
-  const extra = there.filter((one) => here.every(({ metadata }) => metadata.name !== one.metadata.name));
+  const extra = there.filter((one) => pairs.every(([, live]) => live !== one));
   return [...announced, ...endpoints, ...extra.map((one) => ({ ...compare(one, one), state: 'extra' as const }))];
 
   function clusterObject({ networks }: JoinSettings): KubeObject {
@@ -88,7 +90,9 @@ async function compareAccount({
   const { clusterId, networks } = settings;
   const claim = claimObject({ clusterId, clusterUid, joinedBefore: true }, networks);
   const account = { ...claim, metadata: { ...claim.metadata, namespace } };
-  const wanted = [account, ...memberManifests({ namespace, clusterId })];
+  // As join does it: its Endpoints that are there stay its own, whatever their names.
+  const former = (await endpointsOf(client, namespace, clusterId)).map(({ metadata }) => metadata.name ?? '');
+  const wanted = [account, ...memberManifests({ namespace, clusterId }, former)];
   return Promise.all(wanted.map(async (object) => compare(await findLive(client, object), object)));
 }
 

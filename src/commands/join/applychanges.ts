@@ -13,8 +13,8 @@ import { rollOut } from '../upgrade/rollout.ts';
 import type { Deadline } from '../waiting.ts';
 import type { JoinPlan } from './preflight.ts';
 
-/** With another value of these, a gateway has no tunnels before the other clusters have it too: nothing to wait for. */
-const PARTING = /SUBMARINER_CABLEDRIVER|psk-sha256/;
+/** With another value of this, a gateway has no tunnels before the other clusters have it too: nothing to wait for. */
+const PARTING = /SUBMARINER_CABLEDRIVER/;
 
 /**
  * Applies everything to the cluster. Daemons that run already are replaced one after another, as an upgrade does: each

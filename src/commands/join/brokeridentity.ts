@@ -1,4 +1,5 @@
-import type { BrokerAccess } from '../../api/brokerinfo.ts';
+import { type BrokerAccess, NEW_JOIN_FILE } from '../../api/brokerinfo.ts';
+import type { JoinFile } from '../../api/joinfile.ts';
 import { BROKER_NAME } from '../../api/names.ts';
 import type { Broker } from '../../api/types.ts';
 import type { KubeClient } from '../../kube/client.ts';
@@ -17,6 +18,8 @@ export interface AtBroker {
   readonly client: KubeClient;
   readonly access: BrokerAccess;
   readonly file: string;
+  /** What makes the file one with which one cluster can join once. */
+  readonly joinFile?: JoinFile | undefined;
 }
 
 const RECOVER =
@@ -36,8 +39,14 @@ function isFromBroker(error: unknown, { client, file }: AtBroker): boolean {
   return server === client.server && (source === undefined || source === file);
 }
 
-function explain(error: unknown, { client, access, file }: AtBroker): readonly [string, string] | undefined {
+function explain(error: unknown, { client, access, file, joinFile }: AtBroker): readonly [string, string] | undefined {
   const { server } = client;
+  if (isUnauthorized(error) && joinFile !== undefined) {
+    return [
+      `the broker ${server} does not accept ${file} any more: one cluster can join with it once, and it was used or revoked`,
+      `${NEW_JOIN_FILE} Nothing was changed.`,
+    ];
+  }
   if (isUnauthorized(error)) {
     return [
       `the broker ${server} does not accept the token of ${file}: it was revoked or edited, or is of another broker`,

@@ -1,4 +1,5 @@
 import { clusterIdProblem } from '../../api/clusterid.ts';
+import { SHORTEST_TOKEN_SECONDS } from '../../kube/tokenrequest.ts';
 import { UsageError } from '../../runtime/errors.ts';
 import { parseServerUrl } from '../serverurl.ts';
 import { parseCidrFlag } from './cidrs.ts';
@@ -33,6 +34,7 @@ export function checkJoinFlags(options: JoinOptions): void {
     () => interfaceName(options.interface),
     () => chooseImages(options, ''),
     () => parseIncluded(options),
+    given(options.brokerTokenExpiry, requireTokenExpiry),
   ].flatMap(problemOf);
   if (problems.length > 0) throw new UsageError(problems.join('\n'));
 }
@@ -40,6 +42,12 @@ export function checkJoinFlags(options: JoinOptions): void {
 function requireClusterId(text: string): void {
   const problem = clusterIdProblem(text);
   if (problem !== undefined) throw new UsageError(`--clusterid: ${problem}`);
+}
+
+/** API servers give no shorter tokens. */
+function requireTokenExpiry(ms: number): void {
+  if (ms < SHORTEST_TOKEN_SECONDS * 1000)
+    throw new UsageError(`--broker-token-expiry: ${ms / 1000}s is shorter than 10m, the shortest that there is`);
 }
 
 function problemOf(check: () => unknown): readonly string[] {

@@ -16,17 +16,17 @@ export async function dryRun(
   plan: JoinPlan,
   makeSecrets: () => Promise<readonly Secret[]>,
 ): Promise<void> {
-  const { settings, psk, gatewayNodes, label, changes } = plan;
+  const { settings, gatewayNodes, label, changes } = plan;
   const parts = parseIncluded(settings.options);
   const secrets = parts.has('secrets') ? await makeSecrets() : [];
   const changed =
     secrets.length === 0 ? 'nothing was changed' : 'the ID is claimed on the broker, nothing else was changed';
   if (settings.options.helmValues) {
-    const values = helmValues(settings, psk, secrets);
+    const values = helmValues(settings, secrets);
     run.print(await renderStructured(values, run.flags.output === 'json' ? 'json' : 'yaml'));
     run.reporter.done(`Dry run: ${Object.keys(values).length} values, ${changed}`);
   } else {
-    const manifests = joinManifests(run.context.templatesDir, settings, psk);
+    const manifests = joinManifests(run.context.templatesDir, settings);
     const nodes = parts.has('nodes') ? gatewayNodes.map(gatewayNode) : [];
     await printManifests(run, [...manifests, ...nodes, ...secrets], changed);
   }

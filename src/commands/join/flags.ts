@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { TUNNEL_PORT } from '../../api/names.ts';
 import { booleanFlag } from '../command.ts';
-import { integerFlag, listFlag } from '../globalflags.ts';
+import { durationFlag, integerFlag, listFlag } from '../globalflags.ts';
 import { LEASE_DEFAULTS } from './record.ts';
 
 /** Adds the flags of join; their defaults are those of a cluster that joins for the first time. */
@@ -77,6 +77,11 @@ function deploymentFlags(command: Command): void {
     .option('--version <tag>', 'tag of the images (default: the version of subctl)')
     .option('--image-override <component=image>', 'image of one component; may be given several times', listFlag)
     .option('--broker-url <url>', 'address of the broker, instead of the one in the file')
+    .option(
+      '--broker-token-expiry <duration>',
+      'life of the credential at the broker, which the gateways renew after half of it (default: 24h)',
+      durationFlag,
+    )
     .option('--http-proxy <url>', 'HTTP_PROXY of the pods')
     .option('--https-proxy <url>', 'HTTPS_PROXY of the pods')
     .option('--no-proxy <list>', 'NO_PROXY of the pods');

@@ -6,12 +6,8 @@ import { manifestValues } from './manifests.ts';
 import { type ManifestValues, VALUES } from './values.ts';
 
 /** The values with which the Helm chart renders what join applies: all that are required or not as the chart has them. */
-export function helmValues(
-  settings: JoinSettings,
-  psk: Buffer,
-  secrets: readonly Secret[],
-): Readonly<Record<string, unknown>> {
-  const values = { ...manifestValues(settings, psk), ...secretValues(secrets), ...imageValues(settings) };
+export function helmValues(settings: JoinSettings, secrets: readonly Secret[]): Readonly<Record<string, unknown>> {
+  const values = { ...manifestValues(settings), ...secretValues(secrets), ...imageValues(settings) };
   const told = Object.entries(VALUES).filter(
     ([name, value]) => 'required' in value || !same(values[name as keyof ManifestValues], value.default),
   );

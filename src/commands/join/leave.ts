@@ -3,11 +3,10 @@ import type { KubeClient, KubeObject, ResourceType } from '../../kube/client.ts'
 import { isForbidden } from '../../kube/errors.ts';
 import type { Secret } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
+import { isCredentialOf } from '../brokercredential.ts';
 import { type Written, written } from '../objects.ts';
 import { memberAccount } from './brokerview.ts';
 import { memberObjects } from './member.ts';
-
-const ACCOUNT_ANNOTATION = 'kubernetes.io/service-account.name';
 
 /** What became of a membership. */
 export interface Left {
@@ -50,7 +49,7 @@ async function doomed(
     client.list<Cluster & KubeObject>(RESOURCES.clusters, { namespace }),
     listSecrets(client, namespace),
   ]);
-  const tokens = secrets.filter(({ metadata }) => metadata.annotations?.[ACCOUNT_ANNOTATION] === account);
+  const tokens = secrets.filter((secret) => isCredentialOf(secret, { account, clusterId }));
   const named = (type: ResourceType, objects: readonly KubeObject[]): readonly (readonly [ResourceType, string])[] =>
     objects.map(({ metadata }) => [type, metadata.name ?? ''] as const);
   return [

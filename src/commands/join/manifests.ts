@@ -4,8 +4,8 @@ import type { KubeObject } from '../../kube/client.ts';
 import type { Secret } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { renderTemplates } from '../../kube/templates.ts';
-import { pskFingerprint } from '../pskfingerprint.ts';
 import type { Right } from '../rights.ts';
+import { memberAccount } from './brokerview.ts';
 import { cableDriverName, encodeCa, interfaceName, type JoinSettings, publicIpResolver } from './configuration.ts';
 import { chooseImages } from './images.ts';
 import type { JoinOptions } from './options.ts';
@@ -16,7 +16,7 @@ import { type ManifestValues, type RecordedValues, templateVariables, type Tunne
 const MANIFEST_FOLDERS = ['crds', 'engine', 'routeagent', 'submariner'];
 
 /** The values of a join's manifests; Secrets are left empty. */
-export function manifestValues(settings: JoinSettings, psk: Buffer): ManifestValues {
+export function manifestValues(settings: JoinSettings): ManifestValues {
   const { clusterId, networks, broker, options, version } = settings;
   const images = chooseImages(options, version);
   return {
@@ -49,7 +49,6 @@ export function manifestValues(settings: JoinSettings, psk: Buffer): ManifestVal
     routeAgentImage: images.routeAgent,
     imagePullPolicy: images.pullPolicy,
     imageOverrides: images.overrides,
-    pskFingerprint: pskFingerprint(psk),
     ...NO_SECRETS,
     ...recordedValues(options),
   };
@@ -86,22 +85,22 @@ function recordedValues(options: JoinOptions): RecordedValues {
   };
 }
 
-/** Everything applied in the joining cluster except the Secrets, which are not for anybody's eyes; of the key only its fingerprint. */
-export function joinManifests(templatesDir: string, settings: JoinSettings, psk: Buffer): readonly KubeObject[] {
-  const variables = templateVariables(manifestValues(settings, psk));
+/** Everything applied in the joining cluster except the Secrets, which are not for anybody's eyes. */
+export function joinManifests(templatesDir: string, settings: JoinSettings): readonly KubeObject[] {
+  const variables = templateVariables(manifestValues(settings));
   return MANIFEST_FOLDERS.flatMap((folder) => renderTemplates(`${templatesDir}/${folder}`, variables));
 }
 
 /** The Submariner object that records the configuration of the cluster. */
 export function submarinerObject(templatesDir: string, settings: JoinSettings): Submariner {
-  const variables = templateVariables(manifestValues(settings, Buffer.of()));
+  const variables = templateVariables(manifestValues(settings));
   const [object] = renderTemplates(`${templatesDir}/submariner`, variables);
   return object as KubeObject & Submariner;
 }
 
-/** The Secrets the daemons mount: the member's credentials at the broker and the pre-shared key. */
-export function joinSecrets(memberToken: Secret, psk: Buffer): readonly Secret[] {
-  const { data = {} } = memberToken;
+/** The Secrets the daemons use: the cluster's credential at the broker and the pre-shared key. */
+export function joinSecrets(broker: JoinSettings['broker'], token: string, psk: Buffer): readonly Secret[] {
+  const base64 = (text: string): string => Buffer.from(text).toString('base64');
   const secret = (name: string, content: Readonly<Record<string, string>>): Secret => ({
     apiVersion: 'v1',
     kind: 'Secret',
@@ -109,9 +108,9 @@ export function joinSecrets(memberToken: Secret, psk: Buffer): readonly Secret[]
     type: 'Opaque',
     data: content,
   });
-  const { token = '', namespace = '' } = data;
+  const { namespace, ca = '' } = broker;
   return [
-    secret(BROKER_SECRET, { token, namespace, 'ca.crt': data['ca.crt'] ?? '' }),
+    secret(BROKER_SECRET, { token: base64(token), namespace: base64(namespace), 'ca.crt': base64(ca) }),
     secret(PSK_SECRET, { psk: psk.toString('base64') }),
   ];
 }
@@ -133,7 +132,7 @@ export function joinRights(mayReplace: boolean): readonly Right[] {
     // Events of nodes.
     { verbs: WRITE, type: RESOURCES.roles, namespace: 'default' },
     { verbs: WRITE, type: RESOURCES.roleBindings, namespace: 'default' },
-    { verbs: WRITE, type: RESOURCES.secrets, namespace },
+    { verbs: [...WRITE, 'get'], type: RESOURCES.secrets, namespace },
     { verbs: [...WRITE, 'get', 'list'], type: RESOURCES.daemonSets, namespace },
     { verbs: ['list'], type: RESOURCES.pods, namespace },
     { verbs: [...WRITE, 'get'], type: RESOURCES.submariners, namespace },
@@ -148,14 +147,27 @@ export function joinRights(mayReplace: boolean): readonly Right[] {
   ];
 }
 
-/** What the token of broker-info.subm has to be allowed to do; upstream's broker role grants it too. */
-export function brokerMemberRights(namespace: string): readonly Right[] {
-  return [
+/** What the token of broker-info.subm has to be allowed to do; upstream's broker role grants it too. `only`: for this ID. */
+export function brokerMemberRights(namespace: string, only: string | undefined): readonly Right[] {
+  const read: readonly Right[] = [
     { verbs: ['list'], type: RESOURCES.clusters, namespace },
     { verbs: ['list'], type: RESOURCES.endpoints, namespace },
     { verbs: ['get'], type: RESOURCES.brokers, namespace },
+  ];
+  const claim = { type: RESOURCES.serviceAccounts, namespace };
+  if (only !== undefined) {
+    return [
+      ...read,
+      { verbs: ['create', 'list'], ...claim },
+      { verbs: ['get', 'update', 'delete'], ...claim, name: memberAccount(only) },
+      { verbs: ['create'], type: RESOURCES.secrets, namespace },
+      { verbs: ['create'], type: RESOURCES.roleBindings, namespace },
+    ];
+  }
+  return [
+    ...read,
     { verbs: ['get'], type: RESOURCES.configMaps, namespace },
-    { verbs: ['create', 'get', 'list', 'update', 'delete'], type: RESOURCES.serviceAccounts, namespace },
+    { verbs: ['create', 'get', 'list', 'update', 'delete'], ...claim },
     { verbs: ['create', 'get'], type: RESOURCES.roleBindings, namespace },
     { verbs: ['create', 'get', 'list'], type: RESOURCES.secrets, namespace },
   ];

@@ -1,80 +1,127 @@
+import { brokerEndpointNames } from '../../api/names.ts';
+import { applyObjects } from '../../kube/apply.ts';
 import type { KubeClient, KubeObject, OwnerReference, ResourceType } from '../../kube/client.ts';
 import { isAlreadyExists, isForbidden } from '../../kube/errors.ts';
-import type { Role, RoleBinding, Secret, ServiceAccount } from '../../kube/objects.ts';
+import type { PolicyRule, Role, RoleBinding, ServiceAccount } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
-import { ensureTokenSecret } from '../brokertoken.ts';
 import { type Written, written } from '../objects.ts';
-import type { Deadline } from '../waiting.ts';
 import { memberAccount } from './brokerview.ts';
 
-const MEMBER_ROLE = 'submariner-k8s-broker-cluster';
-const RBAC = 'rbac.authorization.k8s.io/v1';
+/** The role of upstream, which lets its holder write the objects of all members. */
+const SHARED_ROLE = 'submariner-k8s-broker-cluster';
+const RBAC = 'rbac.authorization.k8s.io';
+const GROUPS = ['submariner.io'];
 
-interface Member {
+/** A member of a broker. */
+export interface Member {
   readonly namespace: string;
   readonly clusterId: string;
+}
+
+/**
+ * What a member may do on the broker: announce itself, read the others, renew its credential, and take itself out of the
+ * set by deleting its own account, which is the claim of its ID. Objects that are there already it may write under names
+ * of its own only; `former` are such names of before.
+ */
+export function memberRules(clusterId: string, former: readonly string[] = []): readonly PolicyRule[] {
+  const account = memberAccount(clusterId);
+  const names = [...new Set([...brokerEndpointNames(clusterId), ...former])].toSorted();
+  const write = ['update', 'delete'];
+  return [
+    { apiGroups: GROUPS, resources: ['clusters', 'endpoints'], verbs: ['create', 'list', 'watch'] },
+    { apiGroups: GROUPS, resources: ['clusters'], resourceNames: [clusterId], verbs: write },
+    { apiGroups: GROUPS, resources: ['endpoints'], resourceNames: names, verbs: write },
+    { apiGroups: GROUPS, resources: ['brokers'], verbs: ['get'] },
+    { apiGroups: [''], resources: ['serviceaccounts'], resourceNames: [account], verbs: ['delete'] },
+    { apiGroups: [''], resources: ['serviceaccounts/token'], resourceNames: [account], verbs: ['create'] },
+  ];
 }
 
 /** What a role binding gives a member: a role of its namespace. */
 function bindingTo(role: string, name: string, { namespace, clusterId }: Member): RoleBinding {
   return {
-    apiVersion: RBAC,
+    apiVersion: `${RBAC}/v1`,
     kind: 'RoleBinding',
     metadata: { name, namespace, labels: { 'subctl.submariner.io/cluster': clusterId } },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: role },
+    roleRef: { apiGroup: RBAC, kind: 'Role', name: role },
     subjects: [{ kind: 'ServiceAccount', name: memberAccount(clusterId), namespace }],
   };
 }
 
-function memberBinding(member: Member): RoleBinding {
-  return bindingTo(MEMBER_ROLE, `${memberAccount(member.clusterId)}-${MEMBER_ROLE}`, member);
-}
-
-/** Lets a member take itself out of the set: delete its own account, which is the claim of its ID. */
-function leaveRole({ namespace, clusterId }: Member): Role {
-  const account = memberAccount(clusterId);
+function memberRole(member: Member, former: readonly string[]): Role {
+  const { namespace, clusterId } = member;
   return {
-    apiVersion: RBAC,
+    apiVersion: `${RBAC}/v1`,
     kind: 'Role',
-    metadata: { name: `${account}-leave`, namespace, labels: { 'subctl.submariner.io/cluster': clusterId } },
-    rules: [{ apiGroups: [''], resources: ['serviceaccounts'], resourceNames: [account], verbs: ['get', 'delete'] }],
+    metadata: { name: memberAccount(clusterId), namespace, labels: { 'subctl.submariner.io/cluster': clusterId } },
+    rules: memberRules(clusterId, former),
   };
 }
 
-/** Names of what a member has on the broker beside its account and its token, by kind. */
-export function memberObjects(member: Member): readonly (readonly [ResourceType, string])[] {
-  const leave = leaveRole(member).metadata.name ?? '';
+type Named = readonly [ResourceType, string];
+
+/** What members had before each got a role of its own. */
+function formerObjects({ clusterId }: Member): readonly Named[] {
+  const account = memberAccount(clusterId);
   return [
-    [RESOURCES.roleBindings, memberBinding(member).metadata.name ?? ''],
-    [RESOURCES.roleBindings, leave],
-    [RESOURCES.roles, leave],
+    [RESOURCES.roleBindings, `${account}-${SHARED_ROLE}`],
+    [RESOURCES.roleBindings, `${account}-leave`],
+    [RESOURCES.roles, `${account}-leave`],
   ];
 }
 
-/** The role bindings and the role of a member on the broker, without their owner. */
-export function memberManifests(member: Member): readonly KubeObject[] {
-  const leave = leaveRole(member);
-  const name = leave.metadata.name ?? '';
-  return [memberBinding(member), leave, bindingTo(name, name, member)];
+/** The role of a member on the broker and its binding, without their owner. */
+export function memberManifests(member: Member, former: readonly string[] = []): readonly KubeObject[] {
+  const name = memberAccount(member.clusterId);
+  return [memberRole(member, former), bindingTo(name, name, member)];
 }
 
-/** Credentials of the joining cluster at the broker: role bindings and token of its service account, which exists already. */
+/** Names of what a member has on the broker beside its account and its credentials, by kind. */
+export function memberObjects(member: Member): readonly Named[] {
+  const account = memberAccount(member.clusterId);
+  return [...formerObjects(member), [RESOURCES.roleBindings, account], [RESOURCES.roles, account]];
+}
+
+/** The rights of a joined cluster. */
+export interface MemberRights {
+  readonly records: readonly Written[];
+  /** The broker grants no role of its own; then the member may also write the objects of others. */
+  readonly shared: boolean;
+}
+
+/** Gives the service account of the joining cluster, which exists already, its rights at the broker. */
 export async function ensureMember(
   client: KubeClient,
   member: Member,
-  deadline: Deadline,
-  onPending: (text: string) => void,
-): Promise<{ readonly token: Secret; readonly records: readonly Written[] }> {
-  const { namespace, clusterId } = member;
-  const account = memberAccount(clusterId);
-  const { metadata } = await client.get<ServiceAccount>(RESOURCES.serviceAccounts, account, { namespace });
-  const owned = ownedBy({ apiVersion: 'v1', kind: 'ServiceAccount', name: account, uid: metadata.uid ?? '' });
-  const records = [
-    await createOnce(client, RESOURCES.roleBindings, owned(memberBinding(member))),
-    ...(await allowToLeave(client, member, owned)),
-  ];
-  const { secret, outcome } = await ensureTokenSecret(client, { namespace, account }, deadline, onPending);
-  return { token: secret, records: [...records, written({ ...secret, kind: 'Secret' }, 'broker', outcome)] };
+  { metadata }: ServiceAccount,
+  former: readonly string[],
+): Promise<MemberRights> {
+  const { name = '', uid = '' } = metadata;
+  const owned = ownedBy({ apiVersion: 'v1', kind: 'ServiceAccount', name, uid });
+  const manifests = memberManifests(member, former).map(owned);
+  try {
+    const applied = await applyObjects(client, manifests, { fieldManager: 'subctl', force: true });
+    const records = applied.map(({ object, outcome }) => written(object, 'broker', outcome));
+    return { records: [...records, ...(await removeFormer(client, member))], shared: false };
+  } catch (error) {
+    if (!isForbidden(error)) throw error;
+    const shared = owned(bindingTo(SHARED_ROLE, `${name}-${SHARED_ROLE}`, member));
+    return { records: [await createOnce(client, RESOURCES.roleBindings, shared)], shared: true };
+  }
+}
+
+async function removeFormer(client: KubeClient, member: Member): Promise<readonly Written[]> {
+  const { namespace } = member;
+  const records: Written[] = [];
+  for (const [type, name] of formerObjects(member)) {
+    try {
+      if (await client.delete(type, name, { namespace }))
+        records.push(written({ kind: type.kind, metadata: { name, namespace } }, 'broker', 'deleted'));
+    } catch (error) {
+      if (!isForbidden(error)) throw error;
+    }
+  }
+  return records;
 }
 
 type Own = <T extends KubeObject>(object: T) => T;
@@ -82,21 +129,6 @@ type Own = <T extends KubeObject>(object: T) => T;
 /** What belongs to the account goes with it. */
 function ownedBy(reference: OwnerReference): Own {
   return (object) => ({ ...object, metadata: { ...object.metadata, ownerReferences: [reference] } });
-}
-
-/** A broker of another program may not grant it; then leaving takes the broker's own credentials. */
-async function allowToLeave(client: KubeClient, member: Member, owned: Own): Promise<readonly Written[]> {
-  const role = leaveRole(member);
-  const name = role.metadata.name ?? '';
-  try {
-    return [
-      await createOnce(client, RESOURCES.roles, owned(role)),
-      await createOnce(client, RESOURCES.roleBindings, owned(bindingTo(name, name, member))),
-    ];
-  } catch (error) {
-    if (isForbidden(error)) return [];
-    throw error;
-  }
 }
 
 async function createOnce(client: KubeClient, type: ResourceType, object: KubeObject): Promise<Written> {

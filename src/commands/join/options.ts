@@ -31,6 +31,8 @@ export interface JoinOptions {
   readonly version?: string;
   readonly imageOverride?: readonly string[];
   readonly brokerUrl?: string;
+  /** Milliseconds that the cluster's credential at the broker lasts, between two renewals. */
+  readonly brokerTokenExpiry?: number;
   readonly checkBrokerCertificate: boolean;
   readonly ignoreRequirements: boolean;
   readonly globalnet: boolean;

@@ -1,5 +1,6 @@
 import { type BrokerAccess, brokerAccessOf, type BrokerInfo, pskOf } from '../../api/brokerinfo.ts';
 import type { Submariner } from '../../api/types.ts';
+import { type JoinFile, joinFileOf } from '../../api/joinfile.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
 import type { ClusterAccess } from '../access.ts';
@@ -39,6 +40,10 @@ export interface JoinPlan {
   readonly changes: readonly string[];
   /** IDs claimed by joins of this cluster that did not end, to be given up. */
   readonly abandoned: readonly string[];
+  /** What ends when the cluster has joined; undefined when it joins with the administrator's file. */
+  readonly joinFile: JoinFile | undefined;
+  /** Names of the cluster's Endpoints that are on the broker now. */
+  readonly formerEndpoints: readonly string[];
   /** Nodes to label as gateways. */
   readonly label: readonly string[];
   /** Nodes to take the label from, after the others have taken over. */
@@ -54,12 +59,13 @@ export async function prepareJoin(
   givenOptions: JoinOptions,
 ): Promise<JoinPlan> {
   const psk = requirePsk(file, info);
+  const joinFile = joinFileOf(info);
   const target = await (await run.access()).current();
-  const options = await recall(run, target.client, info, givenOptions);
+  const options = await recall(run, target.client, info, underItsId(file, joinFile, givenOptions));
   const access = brokerAccess(info, options);
   const insecure = !options.checkBrokerCertificate;
   const brokerClient = await (await run.access()).broker({ ...access, insecure, source: file });
-  const atBroker = { client: brokerClient, access, file };
+  const atBroker = { client: brokerClient, access, file, joinFile };
 
   await checkRights(run, target, atBroker, options);
   const local = await run.reporter.step(`Reading cluster ${target.cluster}`, async () =>
@@ -89,6 +95,10 @@ export async function prepareJoin(
       unlabel: gateways.unlabel,
     }),
     abandoned,
+    joinFile,
+    formerEndpoints: view.endpoints
+      .filter(({ spec }) => spec.cluster_id === clusterId)
+      .map(({ metadata }) => metadata.name ?? ''),
     brokerClient,
     claimant,
     settings,
@@ -127,6 +137,16 @@ async function recall(
   return rest;
 }
 
+/** The options with the only ID for which a join file is good; throws ExpectedError when another one was given. */
+function underItsId(file: string, joinFile: JoinFile | undefined, options: JoinOptions): JoinOptions {
+  const { clusterId } = joinFile ?? {};
+  if (clusterId === undefined || options.clusterid === clusterId) return options;
+  if (options.clusterid === undefined) return { ...options, clusterid: clusterId };
+  throw new ExpectedError(`${file} lets a cluster join as ${clusterId} only, not as ${options.clusterid}`, {
+    hint: `Leave --clusterid out, or get a file for ${options.clusterid}: subctl broker-info create --clusterid ${options.clusterid}. Nothing was changed.`,
+  });
+}
+
 function requirePsk(file: string, info: BrokerInfo): Buffer {
   const psk = pskOf(info);
   if (psk !== undefined && psk.length > 0) return psk;
@@ -145,9 +165,12 @@ function brokerAccess(info: BrokerInfo, { brokerUrl }: JoinOptions): BrokerAcces
 async function checkRights(
   run: CommandRun,
   target: ClusterAccess,
-  { client, access, file }: AtBroker,
+  atBroker: AtBroker,
   options: JoinOptions,
 ): Promise<void> {
+  const { client, access, file, joinFile } = atBroker;
+  // What a file for any ID may do differs from what an administrator may; that it can join, the broker will say.
+  const isForAny = joinFile !== undefined && joinFile.clusterId === undefined;
   const { dryRun, gatewayNodes } = options;
   const rejoins = (await findRecorded(target.client)) !== undefined;
   const rights = joinRights(gatewayNodes !== undefined || rejoins);
@@ -156,7 +179,7 @@ async function checkRights(
     {
       where: `broker (${file})`,
       client,
-      rights: brokerMemberRights(access.namespace),
+      rights: isForAny ? [] : brokerMemberRights(access.namespace, joinFile?.clusterId),
       ifNone: `the token of the file may do nothing in namespace ${access.namespace} of ${client.server}: the file was edited or is for another broker (subctl recover-broker-info makes a new one)`,
     },
   ];
@@ -169,7 +192,7 @@ async function checkRights(
         ...(writesBroker ? broker : broker.map(readingOnly)),
       ]);
     } catch (error) {
-      throw explainBrokerError(error, { client, access, file });
+      throw explainBrokerError(error, atBroker);
     }
   });
 }

@@ -1,8 +1,9 @@
 import path from 'node:path';
 import { FIELD_MANAGER, GATEWAY_LABEL, OPERATOR_NAMESPACE, SUBMARINER_NAME } from '../../api/names.ts';
 import type { KubeClient } from '../../kube/client.ts';
-import type { Node } from '../../kube/objects.ts';
+import type { Node, ServiceAccount } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
+import { endCredentials } from '../brokercredential.ts';
 import { readBrokerInfoFile } from '../brokerinfofile.ts';
 import type { CommandRun } from '../context.ts';
 import { written, type Written } from '../objects.ts';
@@ -17,6 +18,7 @@ import { submarinerStatus } from './configuration.ts';
 import { dryRun } from './dryrun.ts';
 import { leaveBroker } from './leave.ts';
 import { agreeToChanges } from './changes.ts';
+import { type ClusterCredential, ensureCredential } from './credential.ts';
 import { joinManifests, joinSecrets } from './manifests.ts';
 import { ensureMember } from './member.ts';
 import { type JoinPlan, prepareJoin } from './preflight.ts';
@@ -36,41 +38,69 @@ export async function join(run: CommandRun, file: string, options: JoinOptions):
   if (options.dryRun) {
     await dryRun(run, plan, async () => {
       const { token } = await becomeMember(run, { ...plan, abandoned: [] }, deadline);
-      return joinSecrets(token, plan.psk);
+      return joinSecrets(plan.settings.broker, token, plan.psk);
     });
     return;
   }
   await agreeToChanges(run, plan.settings.clusterId, plan.changes);
   const member = await becomeMember(run, plan, deadline);
   const labelled = await labelGateways(plan);
-  const manifests = joinManifests(context.templatesDir, plan.settings, plan.psk);
-  const objects = [...manifests, ...joinSecrets(member.token, plan.psk)];
+  const manifests = joinManifests(context.templatesDir, plan.settings);
+  const objects = [...manifests, ...joinSecrets(plan.settings.broker, member.token, plan.psk)];
   const applied = await applyToCluster(run, plan, objects, deadline);
   await recordStatus(plan);
   const records = [...member.records, ...labelled, ...applied];
   reportWritten(run, records);
   await untilWorking(run, plan, deadline);
   const retired = await retireGateways(run, plan, deadline);
-  await printResult(run, facts(plan), [...records, ...retired]);
+  const ended = await endUsedCredentials(plan, member);
+  await printResult(run, facts(plan), [...records, ...retired, ...ended]);
   reporter.done(`Cluster ${plan.settings.clusterId} has joined; see subctl show connections`);
 }
 
-async function becomeMember(
-  run: CommandRun,
-  { brokerClient, claimant, settings, abandoned }: JoinPlan,
-  deadline: Deadline,
-): ReturnType<typeof ensureMember> {
+async function becomeMember(run: CommandRun, plan: JoinPlan, deadline: Deadline): Promise<ClusterCredential> {
+  const { brokerClient, claimant, settings, abandoned, formerEndpoints } = plan;
   const { namespace } = settings.broker;
   const { clusterId } = claimant;
   return run.reporter.step(`Claiming cluster ID ${clusterId} on the broker`, async (step) => {
     const left: Written[] = [];
     for (const id of abandoned) left.push(...(await leaveBroker(brokerClient, namespace, id)).removed);
     const outcome = await claimClusterId(brokerClient, namespace, claimant, settings.networks);
-    const account = { kind: 'ServiceAccount', metadata: { name: memberAccount(clusterId), namespace } };
-    const { token, records } = await ensureMember(brokerClient, { namespace, clusterId }, deadline, step.update);
+    const name = memberAccount(clusterId);
+    const account = await brokerClient.get<ServiceAccount>(RESOURCES.serviceAccounts, name, { namespace });
+    const rights = await ensureMember(brokerClient, { namespace, clusterId }, account, formerEndpoints);
+    const owner = { namespace, clusterId, account: name, uid: account.metadata.uid ?? '' };
+    const wait = { deadline, onPending: step.update };
+    const { token, records, endless } = await ensureCredential(run, plan, owner, wait);
     step.done(`Cluster ID ${clusterId} ${outcome === 'created' ? 'claimed' : 'is ours'} on the broker`);
-    return { token, records: [...left, written(account, 'broker', outcome), ...records] };
+    if (rights.shared || endless) warnAboutBroker(run, rights.shared);
+    const claim = written({ kind: 'ServiceAccount', metadata: { name, namespace } }, 'broker', outcome);
+    return { token, endless, records: [...left, claim, ...rights.records, ...records] };
   });
+}
+
+/** A broker that another program, or an older version, made. */
+function warnAboutBroker({ reporter }: CommandRun, shared: boolean): void {
+  const what = shared
+    ? 'the broker grants roles only that let this cluster write the objects of the others too'
+    : 'the broker gives only credentials that never end';
+  reporter.warn(`${what}: subctl deploy-broker on the broker, then join again, mends that`);
+}
+
+/** With the cluster at work with its credential, those of earlier joins and the join file are of use to nobody. */
+async function endUsedCredentials(
+  { brokerClient, settings, claimant, joinFile }: JoinPlan,
+  { token, endless }: ClusterCredential,
+): Promise<readonly Written[]> {
+  const { namespace } = settings.broker;
+  const { clusterId } = claimant;
+  const owner = { namespace, clusterId, account: memberAccount(clusterId) };
+  const ended = endless ? undefined : await endCredentials(brokerClient, owner, token);
+  if (joinFile === undefined) return ended ?? [];
+  const { account: name } = joinFile;
+  await brokerClient.delete(RESOURCES.serviceAccounts, name, { namespace });
+  const record = written({ kind: 'ServiceAccount', metadata: { name, namespace } }, 'broker', 'deleted');
+  return [...(ended ?? []), record];
 }
 
 async function labelGateways({ target, label }: JoinPlan): Promise<readonly Written[]> {

@@ -75,7 +75,6 @@ const IMAGES = {
 } as const;
 
 const SECRETS = {
-  pskFingerprint: { what: 'SHA-256 of the pre-shared key: with another one the gateways restart', default: '' },
   ipsecPsk: {
     what: 'pre-shared key, base64; empty: Secret submariner-ipsec-psk is made by somebody else',
     default: '',

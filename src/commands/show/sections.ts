@@ -1,6 +1,7 @@
 import { brokersView } from './brokers.ts';
 import { clustersView } from './clusters.ts';
 import { connectionsView } from './connections.ts';
+import { credentialsView } from './credentials.ts';
 import { endpointsView } from './endpoints.ts';
 import { gatewaysView } from './gateways.ts';
 import type { LoopResult } from './loop.ts';
@@ -32,7 +33,7 @@ export type Sections = LoopResult<readonly Section[]>;
 
 /** The view of a name; every view with `all`. */
 export function viewsNamed(name: string): readonly View[] {
-  return VIEWS.filter((view) => name === 'all' || view.name === name);
+  return name === 'all' ? VIEWS : [...VIEWS, credentialsView].filter((view) => view.name === name);
 }
 
 /** Reads what the views show of one cluster; views for joined clusters only are left out for others. */

@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { OPERATOR_NAMESPACE } from '../../api/names.ts';
 import type { KubeClient } from '../../kube/client.ts';
+import { RESOURCES } from '../../kube/resources.ts';
 import { renderTemplate } from '../../kube/templates.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
 import type { ClusterAccess } from '../access.ts';
 import { applyManifests } from '../applying.ts';
 import type { CommandRun } from '../context.ts';
+import { admissionPolicyName } from '../deploybroker/admission.ts';
 import { type CleanedNode, cleanNodes } from '../nodecleaning.ts';
 import type { Written } from '../objects.ts';
 import { printResult, reportWritten } from '../report.ts';
@@ -148,7 +150,11 @@ async function removeObjects(
     records.push(...(await unlabelGateways(client, survey.gatewayNodes)));
     if (survey.namespace) records.push(...(await removeNamespace(tools, OPERATOR_NAMESPACE)));
     for (const one of survey.elsewhere) records.push(...(await remove(client, one.type, one.name, one.namespace)));
-    for (const { namespace } of plan.brokers) records.push(...(await removeNamespace(tools, namespace)));
+    for (const { namespace } of plan.brokers) {
+      records.push(...(await removeNamespace(tools, namespace)));
+      for (const type of [RESOURCES.admissionPolicyBindings, RESOURCES.admissionPolicies])
+        records.push(...(await remove(client, type, admissionPolicyName(namespace))));
+    }
   });
   return records;
 }

@@ -1,9 +1,10 @@
 import { OPERATOR_NAMESPACE } from '../../api/names.ts';
-import type { KubeObject } from '../../kube/client.ts';
-import { renderTemplates } from '../../kube/templates.ts';
+import type { KubeClient, KubeObject } from '../../kube/client.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
 import type { ClusterAccess } from '../access.ts';
 import type { CommandRun } from '../context.ts';
+import { hasAdmissionPolicies } from '../deploybroker/admission.ts';
+import { accessManifests } from '../deploybroker/plan.ts';
 import { compareObjects, type ObjectDrift } from '../drift/comparison.ts';
 import { driftPaint } from '../drift/render.ts';
 import { readDaemonSecrets } from '../drift/secrets.ts';
@@ -62,8 +63,8 @@ async function prepare(run: CommandRun, target: ClusterAccess, options: UpgradeO
   const secrets = await readDaemonSecrets(client);
   if (!options.rollback) refuseWithoutSecrets(secrets.drifts);
   const manifests = [
-    ...joinManifests(context.templatesDir, settings, secrets.psk),
-    ...brokerAccess(context.templatesDir, observed.brokers),
+    ...joinManifests(context.templatesDir, settings),
+    ...(await brokerAccess(context.templatesDir, client, observed.brokers)),
   ];
   const drifts = await compareObjects({ client, on: 'cluster' }, manifests);
   if (!options.rollback && !options.takeOver) refuseOthers(observed.daemonSets);
@@ -86,8 +87,14 @@ async function prepare(run: CommandRun, target: ClusterAccess, options: UpgradeO
 }
 
 /** What deploy-broker applies for the members of a broker that runs in this cluster. */
-function brokerAccess(templatesDir: string, brokers: readonly HostedBroker[]): readonly KubeObject[] {
-  return brokers.flatMap(({ namespace }) => renderTemplates(`${templatesDir}/broker`, { brokerNamespace: namespace }));
+async function brokerAccess(
+  templatesDir: string,
+  client: KubeClient,
+  brokers: readonly HostedBroker[],
+): Promise<readonly KubeObject[]> {
+  if (brokers.length === 0) return [];
+  const policies = await hasAdmissionPolicies(client);
+  return brokers.flatMap(({ namespace }) => accessManifests(templatesDir, namespace, policies));
 }
 
 function refuseWithoutSecrets(drifts: readonly ObjectDrift[]): void {
