@@ -28,6 +28,8 @@ export default {
     { ...base, displayName: 'faults', testMatch: ['<rootDir>/test/faults/**/*.test.ts'] },
     { ...base, displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/**/*.test.ts'] },
   ],
+  // What a test waits for has deadlines of its own; this one is for what hangs, also on a machine that has other work.
+  testTimeout: 30_000,
   reporters: ['default', '<rootDir>/tools/jest-line.mjs'],
   coverageProvider: 'v8',
   workerIdleMemoryLimit: '512MB',
