@@ -58,6 +58,7 @@ export class Availability {
   #uses: ReadonlyMap<string, string> = new Map();
   #memory: TakeoverMemory | undefined;
   #cause: string | undefined;
+  #settled = false;
   #dueMs = Number.POSITIVE_INFINITY;
 
   constructor(options: AvailabilityOptions) {
@@ -84,8 +85,13 @@ export class Availability {
   }
 
   get lookup(): CableLookup {
-    const settling = this.#options.clock.monotonic() - this.tenure.lostMs < SETTLE_MS;
+    const settling = !this.#settled && this.#options.clock.monotonic() - this.tenure.lostMs < SETTLE_MS;
     return this.#options.elector.leader || settling ? 'all' : 'transit';
+  }
+
+  /** For a gateway that stops: the pods of its node go through the new one by now. */
+  settle(): void {
+    this.#settled = true;
   }
 
   /** Another gateway is known to hold the lease. Until the lease was seen, what a former process left is not touched. */
@@ -154,13 +160,9 @@ export class Availability {
     const { clock, config, pulse } = this.#options;
     if (this.#seen === undefined) return false;
     const { failedMs } = this.tenure;
-    const self = {
-      clusterId: config.clusterId,
-      cableName: this.#name,
-      node: config.nodeName,
-      ready: this.readiness.ready,
-      ...(failedMs === undefined ? {} : { failedMs }),
-    };
+    const { clusterId, nodeName: node } = config;
+    const failed = failedMs === undefined ? {} : { failedMs };
+    const self = { clusterId, cableName: this.#name, node, ready: this.readiness.ready, ...failed };
     const slots = new Map(this.#announced?.gateways.map(({ slot, spec }) => [spec.cable_name, slot]));
     const input = { nowMs: clock.monotonic(), lease: this.#view(lease), self, peers: pulse.reports(), slots };
     const { memory, take, waitMs } = considerTakeover(input, this.#memory);
@@ -240,7 +242,7 @@ export class Availability {
   #choose(): void {
     const { pulse, clock, logger } = this.#options;
     const before = this.#uses;
-    const report = (name: string): ReturnType<GatewayPulse['report']> => pulse.report(name);
+    const report = pulse.report.bind(pulse);
     this.#uses = chooseGateways(this.#seen?.remotes.accepted ?? [], report, before, clock.monotonic());
     const switched = [...this.#uses].filter(([cluster, name]) => before.get(cluster) !== name);
     for (const [cluster, to] of switched) {
@@ -283,8 +285,7 @@ export class Availability {
   #leaseChanged(): void {
     const { clock, pulse } = this.#options;
     const turn = this.tenure.leaseChanged((former) => {
-      const name = this.#cableOf(former);
-      const report = name === undefined ? undefined : pulse.report(name);
+      const report = pulse.report(this.#cableOf(former) ?? '');
       return { cause: this.#cause, sinceMs: report?.state === 'silent' ? report.sinceMs : undefined };
     });
     if (turn === 'lost') void clock.sleep(SETTLE_MS).then(() => this.#notify());

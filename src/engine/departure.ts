@@ -1,5 +1,6 @@
 import { withTimeLimit } from '../runtime/abort.ts';
 import { messageOf } from '../runtime/errors.ts';
+import { syncCables } from './cablesync.ts';
 import type { EngineDependencies, EngineState } from './context.ts';
 import { mayLetGo, pickSuccessor, type DepartureInput, type Leaver } from './ha/handover.ts';
 import { leaseIdentity } from './tenure.ts';
@@ -8,6 +9,8 @@ import { leaseIdentity } from './tenure.ts';
 const LIMIT_MS = 6000;
 const OFFER_MS = 2000;
 const LOOK_MS = 50;
+/** The last change of the node's routes is given so long. */
+const CABLES_MS = 2000;
 /** So long the nodes of the cluster are given to follow the new Endpoint. */
 const NODES_MS = 1500;
 
@@ -31,6 +34,21 @@ export async function handOver(dependencies: EngineDependencies, state: EngineSt
     return;
   }
   await departed(dependencies, state, leaver);
+  await leaveWayOut(dependencies, state);
+}
+
+/** From now on only what other nodes still send here goes into the cables: the other clusters give them up when this gateway has gone. */
+async function leaveWayOut(dependencies: EngineDependencies, state: EngineState): Promise<void> {
+  const { clock, logger } = dependencies;
+  // Towards a cluster without cables on standby the cable would be taken down, and stopping must not do that.
+  const everybodyStandsBy = state.remotes.accepted.every(({ announced }) => announced);
+  if (dependencies.elector.leader || !everybodyStandsBy) return;
+  state.availability.settle();
+  try {
+    await withTimeLimit(undefined, clock, CABLES_MS, (limit) => syncCables(dependencies, state, limit));
+  } catch (error) {
+    logger.warn('pods of this node may send into cables that go', { reason: messageOf(error) });
+  }
 }
 
 /** Node of the standby that takes over best; undefined when there is none. */
