@@ -44,7 +44,7 @@ describe('daemons that tell of themselves, and the archive made of it', () => {
 
   afterEach(async () => {
     await sandbox.sandbox('fault', '--heal');
-  });
+  }, 60_000);
 
   afterAll(() => sandbox.dispose());
 

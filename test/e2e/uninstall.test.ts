@@ -127,11 +127,12 @@ describe('uninstall', () => {
     expect(scan('west-2')).not.toEqual(before['west-2']);
 
     await sandbox.sandbox('fault', 'west', 'west-2', '--heal');
+    // As its hint says: when the node can run pods again, which its status tells a little late in both directions.
     await eventually(
-      () => sandbox.kubectl('--context', 'west', 'get', 'node', 'west-2', '-o', 'wide'),
-      (shown) => / Ready /.test(shown),
+      () => subctl('uninstall', '--context', 'west', '--nodes', 'west-2'),
+      ({ code }) => code === 0,
+      60_000,
     );
-    await good('uninstall', '--context', 'west', '--nodes', 'west-2');
     expect(scan('west-2')).toEqual(before['west-2']);
     expect(ofBroker(BROKER_OBJECTS)).not.toEqual([]);
     await good('uninstall', '--context', 'west', '--yes', '--broker-info', 'broker-info.subm');
