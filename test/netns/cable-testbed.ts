@@ -37,6 +37,13 @@ export function run(file: string, ...args: readonly string[]): string {
   return execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 64 * 1024 * 1024 });
 }
 
+export interface PingCount {
+  readonly sent: number;
+  readonly answered: number;
+}
+
+export type Pinger = (() => Promise<PingCount>) & { readonly answers: (more: number) => Promise<void> };
+
 /** Waits until `probe` gives something true; the failure names what was awaited and the last value. */
 export async function until<T>(what: string, probe: () => T | Promise<T>, timeoutMs = 15_000): Promise<T> {
   const deadline = performance.now() + patient(timeoutMs);
@@ -189,20 +196,26 @@ export class CableTestbed {
     return { trigger: () => loop.trigger(), stop };
   }
 
-  /** Pings from a namespace every 20 ms until the returned function is called; it gives the numbers. */
-  pinger(namespace: string, address: string): () => Promise<{ readonly sent: number; readonly answered: number }> {
-    const args = ['netns', 'exec', namespace, 'ping', '-n', '-q', '-i', '0.02', '-W1', address];
+  /** Pings from a namespace every 20 ms until the returned function is called; it gives the numbers. `answers` waits for so many more. */
+  pinger(namespace: string, address: string): Pinger {
+    const args = ['netns', 'exec', namespace, 'ping', '-n', '-i', '0.02', '-W1', address];
     const child = spawn('ip', args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.children.push(child);
     let said = '';
     child.stdout.on('data', (chunk) => (said += String(chunk)));
-    return async () => {
+    const stop = async (): Promise<PingCount> => {
       const done = new Promise((resolve) => child.once('close', resolve));
       child.kill('SIGINT');
       await done;
       const match = /(\d+) packets transmitted, (\d+) received/.exec(said);
       return { sent: Number(match?.[1]), answered: Number(match?.[2]) };
     };
+    const answered = (): number => said.split(' bytes from ').length - 1;
+    const answers = async (more: number): Promise<void> => {
+      const wanted = answered() + more;
+      await until(`${String(more)} more answers to ${namespace} from ${address}`, () => answered() >= wanted);
+    };
+    return Object.assign(stop, { answers });
   }
 
   /** All a gateway has, as the tools print it. */
