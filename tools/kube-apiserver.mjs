@@ -2,12 +2,20 @@
 // Debian ships no kube-apiserver, but the source of its package kubernetes has it. The source and the Go compiler to build it
 // are fetched through a private apt configuration into DIR/build: nothing is installed, the machine's sources stay as they are.
 import { spawnSync } from 'node:child_process';
-import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 /** The release whose source of kubernetes holds the server, and the compiler that still builds it (with modules it would not). */
 const SUITE = 'bookworm';
 const GO = '1.19';
+/** Reads the runtime's maps in the way of compilers up to 1.17 where it is vendored, and crashes with later ones on any custom resource. */
+const REFLECT2 = { deb: 'golang-github-modern-go-reflect2-dev', path: 'github.com/modern-go/reflect2' };
+/** Compares two descriptions of a value, which differed in any case with compilers of its time; now '', 0 and false would be null. */
+const NULL_CHECK = {
+  file: 'vendor/k8s.io/kube-openapi/pkg/validation/validate/type.go',
+  old: 'data == nil || reflect.DeepEqual(reflect.Zero(reflect.TypeOf(data)), reflect.ValueOf(data))',
+  meant: 'data == nil',
+};
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const USAGE = `usage: npm run kube-apiserver -- DIR [--keep-build]
 
@@ -70,7 +78,7 @@ function fetch(build) {
   say(`fetching from Debian ${SUITE}: source of kubernetes, Go ${GO}, etcd`);
   apt('update');
   apt('source', '--download-only', 'kubernetes');
-  apt('download', `golang-${GO}-go`, `golang-${GO}-src`, 'etcd-server');
+  apt('download', `golang-${GO}-go`, `golang-${GO}-src`, 'etcd-server', REFLECT2.deb);
   const root = path.join(build, 'root');
   for (const deb of globSync(path.join(dir, '*.deb'))) run('dpkg-deb', ['-x', deb, root]);
   const source = path.join(build, 'gopath/src/k8s.io/kubernetes');
@@ -78,7 +86,19 @@ function fetch(build) {
   const [tarball] = globSync(path.join(dir, 'kubernetes_*.orig.tar.*'));
   if (tarball === undefined) throw new Failure(`apt-get source left no tarball in ${dir}`);
   run('tar', ['xf', tarball, '-C', source, '--strip-components=1']);
+  suitCompiler(root, source);
   return { root, source, version: /really([\d.]+)\.orig|_([\d.]+)\.orig/.exec(tarball)?.slice(1).find(Boolean) ?? '' };
+}
+
+/** Mends the two places of the source that mean something else to this compiler than to the one it was written for. */
+function suitCompiler(root, source) {
+  const vendored = path.join(source, 'vendor', REFLECT2.path);
+  rmSync(vendored, { recursive: true });
+  cpSync(path.join(root, 'usr/share/gocode/src', REFLECT2.path), vendored, { recursive: true });
+  const file = path.join(source, NULL_CHECK.file);
+  const text = readFileSync(file, 'utf8');
+  if (!text.includes(NULL_CHECK.old)) throw new Failure(`${NULL_CHECK.file} is not the source expected`);
+  writeFileSync(file, text.replace(NULL_CHECK.old, NULL_CHECK.meant));
 }
 
 /** go, as wanted by sources that were written before modules: the packages are where GOPATH says. */
