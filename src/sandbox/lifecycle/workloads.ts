@@ -26,7 +26,7 @@ export function defaultWorkloads(options: WorkloadOptions): readonly KubeObject[
   const echo = {
     name: 'echo',
     image: `${REPOSITORY}/echo:${options.version}`,
-    ports: [{ name: 'http', containerPort: ECHO_PORT }],
+    ports: [{ name: 'http', containerPort: ECHO_PORT, protocol: 'TCP' }],
     env: [
       { name: 'CLUSTER', value: options.cluster },
       { name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
@@ -48,7 +48,7 @@ export function defaultWorkloads(options: WorkloadOptions): readonly KubeObject[
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { name: 'echo', namespace: 'default', labels },
-    spec: { selector: labels, ports: [{ name: 'http', port: ECHO_PORT, targetPort: 'http' }] },
+    spec: { selector: labels, ports: [{ name: 'http', protocol: 'TCP', port: ECHO_PORT, targetPort: 'http' }] },
   };
   const client = {
     apiVersion: 'v1',
