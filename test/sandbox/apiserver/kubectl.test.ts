@@ -112,9 +112,12 @@ withKubectl(
     expect(await kubectl(['auth', 'can-i', 'list', 'pods', ...as])).toBe('yes');
     await expect(kubectl(['auth', 'can-i', 'delete', 'pods', ...as])).rejects.toThrow();
     const token = await kubectl(['create', 'token', 'app', '-n', 'typed']);
-    expect(
-      await kubectl(['auth', 'whoami', '-o', 'jsonpath={.status.userInfo.username}', `--token=${token}`]),
-    ).toContain('system:');
+    const kinds = await kubectl(['api-resources', '--api-group=authentication.k8s.io', '-o', 'name']);
+    // Servers before 1.28 do not have it.
+    if (assetsOf() === undefined || kinds.includes('selfsubjectreviews')) {
+      const asked = ['auth', 'whoami', '-o', 'jsonpath={.status.userInfo.username}', `--token=${token}`];
+      expect(await kubectl(asked)).toContain('system:');
+    }
     await kubectl(['delete', 'namespace', 'typed', '--timeout=20s']);
   },
   60_000,
