@@ -28,7 +28,9 @@ function assets() {
 /** Tests below test/ that start an API server through test/apiserver.ts; what is about the embedded one itself is not here. */
 const UNIT = ['test/kube/apiserver.test.ts', 'test/sandbox/apiserver/kubectl.test.ts'];
 
-const env = { ...process.env, KUBEBUILDER_ASSETS: assets() };
+/** Such a server takes its time to start. */
+const PATIENCE = '3';
+const env = { TEST_PATIENCE: PATIENCE, ...process.env, KUBEBUILDER_ASSETS: assets() };
 const words = process.argv.slice(2);
 const at = words.indexOf('--only');
 const only = at < 0 ? undefined : words.splice(at, 2)[1];

@@ -18,7 +18,6 @@ import { ROUTEAGENT_OWNERSHIP } from '../net/ownership.ts';
 import { EMPTY_STATE } from '../net/state.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { printDebugState } from '../runtime/debugstate.ts';
-import { messageOf } from '../runtime/errors.ts';
 import { serveEndpoints } from '../runtime/endpoints.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { runDaemon, type Environment } from '../runtime/process.ts';
@@ -29,7 +28,7 @@ import { routeAgentTelemetry } from './telemetry/telemetry.ts';
 
 const FIELD_MANAGER = 'submariner-routeagent';
 
-/** Works also by hand on the node, outside of a pod: then the object in the API server stays. */
+/** Works also by hand on the node, outside of a pod; the object in the API server is left to `subctl uninstall`. */
 async function cleanUp(logger: Logger, env: Environment): Promise<void> {
   const runner = createRunner({ logger });
   await convergeNetwork({ runner, logger }, ROUTEAGENT_OWNERSHIP, EMPTY_STATE);
@@ -37,14 +36,6 @@ async function cleanUp(logger: Logger, env: Environment): Promise<void> {
   const restored = await formerSysctls(stateDir, logger).restore(runner);
   removeState(stateDir, (entry) => entry === ROUTEAGENT_STATE);
   logger.info('everything of the route agent was removed from this node', { restored });
-  if ((env['SUBMARINER_NAMESPACE'] ?? '') === '') return;
-  try {
-    const { nodeName, namespace } = readRouteAgentConfig(env);
-    const client = inClusterClient(env);
-    await client.delete(RESOURCES.routeAgents, nodeName, { namespace }).finally(() => client.close());
-  } catch (error) {
-    logger.warn('the RouteAgent object of this node was not deleted', { reason: messageOf(error) });
-  }
 }
 
 function formerSysctls(stateDir: string, logger: Logger): FormerSysctls {
