@@ -157,81 +157,89 @@ async function join(cluster: string, nodes: readonly string[], ...settings: read
   noteRights();
 }
 
+const logged = process.env['KUBEBUILDER_ASSETS'] === undefined;
+
 beforeAll(async () => {
+  if (!logged) return;
   await sandbox.joined(2);
   noteRights();
 }, 300_000);
 afterAll(() => sandbox.dispose(), 120_000);
 
-test('every right of our service accounts is used, and none is missing', async () => {
-  // The address of a gateway is that of a Service.
-  const operator = ['--context', 'west', '-n', 'submariner-operator'];
-  const service = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'lb' }, spec: { ports: [{ port: 4500 }] } };
-  const file = path.join(sandbox.root, 'service.json');
-  writeFileSync(file, JSON.stringify(service));
-  sandbox.kubectl(...operator, 'create', '-f', file);
-  for (const node of ['west-1', 'west-2'])
-    sandbox.kubectl('--context', 'west', 'annotate', 'node', node, 'gateway.submariner.io/public-ip=lb:lb');
-  await subctl('gateway', 'move', '--context', 'east', '--to', 'east-2');
-  await connected();
-  // A gateway that stops names its successor.
-  const active = Object.entries(gateways('west')).find(([, state]) => state === 'active')?.[0];
-  const ofNode = ['-l', 'app=submariner-gateway', '--field-selector', `spec.nodeName=${active}`];
-  sandbox.kubectl(...operator, 'delete', 'pods', ...ofNode);
-  await connected();
-  // A cluster changes what it publishes of itself.
-  await join('east', ['east-1', 'east-2'], '--clustercidr', '10.130.0.0/16,10.230.0.0/16');
-  await connected();
-  for (const command of [
-    ['show', 'all'],
-    ['diagnose', 'all'],
-    ['gather', '--dir', 'archive'],
-    ['explain', 'east:pod/default/client', 'west:service/default/echo'],
-  ])
-    await sandbox.run(...command, ...sandbox.kubeconfig);
+/** Real API servers log in a way of their own. */
+(logged ? test : test.skip)(
+  'every right of our service accounts is used, and none is missing',
+  async () => {
+    // The address of a gateway is that of a Service.
+    const operator = ['--context', 'west', '-n', 'submariner-operator'];
+    const service = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'lb' }, spec: { ports: [{ port: 4500 }] } };
+    const file = path.join(sandbox.root, 'service.json');
+    writeFileSync(file, JSON.stringify(service));
+    sandbox.kubectl(...operator, 'create', '-f', file);
+    for (const node of ['west-1', 'west-2'])
+      sandbox.kubectl('--context', 'west', 'annotate', 'node', node, 'gateway.submariner.io/public-ip=lb:lb');
+    await subctl('gateway', 'move', '--context', 'east', '--to', 'east-2');
+    await connected();
+    // A gateway that stops names its successor.
+    const active = Object.entries(gateways('west')).find(([, state]) => state === 'active')?.[0];
+    const ofNode = ['-l', 'app=submariner-gateway', '--field-selector', `spec.nodeName=${active}`];
+    sandbox.kubectl(...operator, 'delete', 'pods', ...ofNode);
+    await connected();
+    // A cluster changes what it publishes of itself.
+    await join('east', ['east-1', 'east-2'], '--clustercidr', '10.130.0.0/16,10.230.0.0/16');
+    await connected();
+    for (const command of [
+      ['show', 'all'],
+      ['diagnose', 'all'],
+      ['gather', '--dir', 'archive'],
+      ['explain', 'east:pod/default/client', 'west:service/default/echo'],
+    ])
+      await sandbox.run(...command, ...sandbox.kubeconfig);
 
-  // A node that was a gateway becomes an ordinary one; a node goes.
-  await join('east', ['east-2']);
-  await eventually(
-    () => gateways('east'),
-    (states) => states['east-1'] === undefined,
-    60_000,
-  );
-  await connected();
+    // A node that was a gateway becomes an ordinary one; a node goes.
+    await join('east', ['east-2']);
+    await eventually(
+      () => gateways('east'),
+      (states) => states['east-1'] === undefined,
+      60_000,
+    );
+    await connected();
 
-  // A gateway dies, another node takes over and tidies up.
-  await sandbox.sandbox('fault', 'west', 'west-1', '--kill');
-  await eventually(
-    () => gateways('west'),
-    (states) => states['west-2'] === 'active',
-    60_000,
-  );
-  await sandbox.sandbox('fault', 'west', 'west-1', '--heal');
-  await connected();
+    // A gateway dies, another node takes over and tidies up.
+    await sandbox.sandbox('fault', 'west', 'west-1', '--kill');
+    await eventually(
+      () => gateways('west'),
+      (states) => states['west-2'] === 'active',
+      60_000,
+    );
+    await sandbox.sandbox('fault', 'west', 'west-1', '--heal');
+    await connected();
 
-  await subctl('uninstall', '--context', 'west', '--yes');
-  // The Service went with its namespace.
-  for (const node of ['west-1', 'west-2'])
-    sandbox.kubectl('--context', 'west', 'annotate', 'node', node, 'gateway.submariner.io/public-ip-');
-  await join('west', ['west-1']);
-  await connected();
-  noteRights();
-  await subctl('uninstall', '--context', 'west', '--yes');
-  await subctl('uninstall', '--context', 'east', '--yes');
+    await subctl('uninstall', '--context', 'west', '--yes');
+    // The Service went with its namespace.
+    for (const node of ['west-1', 'west-2'])
+      sandbox.kubectl('--context', 'west', 'annotate', 'node', node, 'gateway.submariner.io/public-ip-');
+    await join('west', ['west-1']);
+    await connected();
+    noteRights();
+    await subctl('uninstall', '--context', 'west', '--yes');
+    await subctl('uninstall', '--context', 'east', '--yes');
 
-  const log = authorizations();
-  const seen = log.map(ofAnyMember);
-  const refused = log.filter(({ allowed }) => !allowed);
-  const leaving = refused.filter(({ account }) => account === 'submariner-k8s-broker:cluster-west');
-  expect(refused.filter((one) => !leaving.includes(one))).toEqual([]);
-  const asked = leaving.map(({ verb, plural, group }) => `${verb} ${plural}${group === '' ? '' : `.${group}`}`);
-  expect([...new Set(asked)].toSorted()).toEqual(REFUSED_WHEN_LEAVING.toSorted());
-  const unused = [...granted]
-    .filter(([text]) => !text.includes(ADMINISTRATOR))
-    .filter(([, right]) => !seen.some((one) => uses(right, one)))
-    .map(([text]) => text);
-  const listed = Object.keys(UNSEEN);
-  expect(unused.filter((text) => !listed.some((one) => text.startsWith(one)))).toEqual([]);
-  expect(listed.filter((one) => !unused.some((text) => text.startsWith(one)))).toEqual([]);
-  expect(granted.size).toBeGreaterThan(30);
-}, 600_000);
+    const log = authorizations();
+    const seen = log.map(ofAnyMember);
+    const refused = log.filter(({ allowed }) => !allowed);
+    const leaving = refused.filter(({ account }) => account === 'submariner-k8s-broker:cluster-west');
+    expect(refused.filter((one) => !leaving.includes(one))).toEqual([]);
+    const asked = leaving.map(({ verb, plural, group }) => `${verb} ${plural}${group === '' ? '' : `.${group}`}`);
+    expect([...new Set(asked)].toSorted()).toEqual(REFUSED_WHEN_LEAVING.toSorted());
+    const unused = [...granted]
+      .filter(([text]) => !text.includes(ADMINISTRATOR))
+      .filter(([, right]) => !seen.some((one) => uses(right, one)))
+      .map(([text]) => text);
+    const listed = Object.keys(UNSEEN);
+    expect(unused.filter((text) => !listed.some((one) => text.startsWith(one)))).toEqual([]);
+    expect(listed.filter((one) => !unused.some((text) => text.startsWith(one)))).toEqual([]);
+    expect(granted.size).toBeGreaterThan(30);
+  },
+  600_000,
+);
