@@ -26,7 +26,11 @@ function assets() {
 }
 
 /** Tests below test/ that start an API server through test/apiserver.ts; what is about the embedded one itself is not here. */
-const UNIT = ['test/kube/apiserver.test.ts', 'test/sandbox/apiserver/kubectl.test.ts'];
+const UNIT = [
+  'test/commands/apiserver.test.ts',
+  'test/kube/apiserver.test.ts',
+  'test/sandbox/apiserver/kubectl.test.ts',
+];
 
 /** Such a server takes its time to start. */
 const PATIENCE = '3';

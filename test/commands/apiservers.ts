@@ -1,5 +1,5 @@
 // Run as a process of its own: two API servers, and the little of controllers and engines that join waits for. Prints one
-// line of JSON, name to URL, when they are up; ends when its stdin does. The administrator's token is `token-<name>`.
+// line of JSON, name to URL and authority, when they are up; ends when its stdin does. The administrator's token is `token-<name>`.
 import type { KubeClient } from '../../src/kube/client.ts';
 import { createHttpsClient } from '../../src/kube/httpsclient.ts';
 import type { DaemonSet } from '../../src/kube/objects.ts';
@@ -9,28 +9,48 @@ import { silentLogger } from '../../src/runtime/logger.ts';
 import { startApiServer } from '../../src/sandbox/apiserver/server.ts';
 import { createServiceAccountKey } from '../../src/sandbox/jwt.ts';
 import { runPlatformControllers } from '../../src/sandbox/platform/run.ts';
+import { assetsOf, startRealServer } from '../apiserver.ts';
 
 const NAMESPACE = 'submariner-operator';
 const PERIOD_MS = 100;
 
-async function startCluster(
-  name: string,
-  index: number,
-): Promise<{ readonly url: string; readonly client: KubeClient }> {
-  const serviceCidr = `100.${66 + index}.0.0/16`;
+/** Where an API server is, and what it is known by. */
+export interface Served {
+  readonly server: string;
+  /** PEM of its authority; without TLS there is none. */
+  readonly ca?: string;
+}
+
+interface Serving extends Served {
+  readonly serviceAccountKey: string;
+  readonly close?: () => Promise<void>;
+}
+
+async function startServer(adminToken: string, serviceCidr: string): Promise<Serving> {
+  const assets = assetsOf();
+  if (assets !== undefined) {
+    const { url, ...real } = await startRealServer(assets, { adminToken, serviceCidr });
+    return { server: url, ...real };
+  }
   const listen = [{ host: '127.0.0.1', port: 0 }];
   const serviceAccountKey = createServiceAccountKey();
-  const adminToken = `token-${name}`;
   const { addresses } = await startApiServer({ listen, tls: undefined, adminToken, serviceCidr, serviceAccountKey });
   const [address] = addresses;
-  const url = `http://127.0.0.1:${address !== undefined && 'port' in address ? address.port : 0}`;
-  const client = createHttpsClient({ server: url, token: adminToken });
-  const platform = { client, logger: silentLogger, clock: systemClock, ca: '', serviceAccountKey };
+  const port = address !== undefined && 'port' in address ? address.port : 0;
+  return { server: `http://127.0.0.1:${port}`, serviceAccountKey };
+}
+
+async function startCluster(name: string, index: number): Promise<Serving & { readonly client: KubeClient }> {
+  const adminToken = `token-${name}`;
+  const serving = await startServer(adminToken, `100.${66 + index}.0.0/16`);
+  const { server, ca, serviceAccountKey } = serving;
+  const client = createHttpsClient({ server, token: adminToken, ...(ca === undefined ? {} : { ca }) });
+  const platform = { client, logger: silentLogger, clock: systemClock, ca: ca ?? '', serviceAccountKey };
   void runPlatformControllers(platform, new AbortController().signal);
   const podCIDR = `10.${130 + index}.1.0/24`;
   const node = { metadata: { name: `${name}-1` }, spec: { podCIDR, podCIDRs: [podCIDR] } };
   await client.create(RESOURCES.nodes, node);
-  return { url, client };
+  return { ...serving, client };
 }
 
 async function runDaemonSets(client: KubeClient): Promise<number> {
@@ -65,14 +85,29 @@ async function reportGateway(client: KubeClient, name: string): Promise<void> {
 async function playForever(client: KubeClient, name: string): Promise<void> {
   const daemonSets = await runDaemonSets(client);
   if (daemonSets >= 2) await reportGateway(client, name);
-  setTimeout(() => void playForever(client, name), PERIOD_MS);
+  setTimeout(() => play(client, name), PERIOD_MS);
 }
 
-const urls: Record<string, string> = {};
-for (const [index, name] of ['east', 'west'].entries()) {
-  const { url, client } = await startCluster(name, index);
-  urls[name] = url;
-  void playForever(client, name);
+/** Goes on until the process ends; the servers may end a little before. */
+function play(client: KubeClient, name: string): void {
+  void playForever(client, name).catch((error: unknown) => {
+    if (!ending) throw error;
+  });
 }
-process.stdin.on('end', () => process.exit(0)).resume();
-console.log(JSON.stringify(urls));
+
+let ending = false;
+const started = await Promise.all(
+  ['east', 'west'].map(async (name, index) => [name, await startCluster(name, index)] as const),
+);
+for (const [name, { client }] of started) play(client, name);
+process.stdin
+  .on('end', () => {
+    ending = true;
+    void Promise.all(started.map(async ([, { close }]) => close?.())).then(() => process.exit(0));
+  })
+  .resume();
+const served = started.map(([name, { server, ca }]): readonly [string, Served] => [
+  name,
+  { server, ...(ca === undefined ? {} : { ca }) },
+]);
+console.log(JSON.stringify(Object.fromEntries(served)));

@@ -60,16 +60,31 @@ async function inSystemNamespaces<T extends KubeObject>(
   return (await Promise.all(lists)).flat();
 }
 
-/** Dry run of a Service with an impossible cluster IP: nothing is created; the refusal names the range. */
+/** Servers before 1.22 take any address in a dry run. */
+async function dryRunsTell(client: KubeClient): Promise<boolean> {
+  const { gitVersion = '' } = await client.request<{ readonly gitVersion?: string }>('GET', '/version');
+  const [, minor] = /^v?1\.(\d+)/.exec(gitVersion) ?? [];
+  return minor === undefined || Number(minor) >= 22;
+}
+
+/**
+ * The refusal of a Service with an impossible cluster IP, which names the range. A dry run first; old servers look at the
+ * address only when it is meant seriously, and refuse it then.
+ */
 async function probeServiceRange(client: KubeClient): Promise<string | undefined> {
+  const name = 'subctl-service-range-probe';
+  const namespace = 'default';
   const service = {
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: { name: 'subctl-service-range-probe', namespace: 'default' },
+    metadata: { name, namespace },
     spec: { clusterIP: PROBE_IP, ports: [{ port: 443 }] },
   };
   try {
-    await client.create(RESOURCES.services, service, { namespace: 'default', dryRun: true });
+    await client.create(RESOURCES.services, service, { namespace, dryRun: true });
+    if (await dryRunsTell(client)) return undefined;
+    await client.create(RESOURCES.services, service, { namespace });
+    await client.delete(RESOURCES.services, name, { namespace });
     return undefined;
   } catch (error) {
     return messageOf(error);

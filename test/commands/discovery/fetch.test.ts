@@ -24,6 +24,33 @@ test('finds the networks of a kubeadm cluster and leaves nothing behind', async 
   expect(kube.all(RESOURCES.services)).toEqual([]);
 });
 
+test('an old server is asked in earnest, because its dry runs say nothing', async () => {
+  const said =
+    'Service "x" is invalid: spec.clusterIPs: provided IP is not in the valid range. The range of valid IPs is 10.5.0.0/16';
+  const refused = new KubeApiError(
+    422,
+    { reason: 'Invalid', message: said },
+    { server: 'https://fake', method: 'POST', path: '/' },
+  );
+  for (const [version, cidrs] of [
+    ['v1.20.2', ['10.5.0.0/16']],
+    ['v1.22.0', []],
+  ] as const) {
+    const kube = new FakeKube();
+    const tried: unknown[] = [];
+    const create = kube.create.bind(kube);
+    kube.create = async (type, object, options) => {
+      tried.push(options?.dryRun);
+      if (options?.dryRun !== true) throw refused;
+      return create(type, object, options);
+    };
+    kube.request = async () => ({ gitVersion: version }) as never;
+    const { serviceCidrs } = await discoverNetwork(kube);
+    expect(serviceCidrs.map(({ cidr }) => cidr)).toEqual(cidrs);
+    expect(tried).toEqual(version === 'v1.22.0' ? [true] : [true, undefined]);
+  }
+});
+
 test('a missing right is a named problem, not a failure', async () => {
   const kube = clusterWithKubeadm();
   kube.onCall = ({ verb, resource, namespace }) =>
