@@ -90,10 +90,27 @@ async function untilReady(server: Omit<RealServer, 'close'>, dir: string, progra
   }
 }
 
+interface RealServerOptions {
+  readonly adminToken?: string;
+  readonly serviceCidr?: string;
+}
+
 /** Starts the kube-apiserver and the etcd of a directory on free loopback ports; close() ends both and removes their files. */
-export async function startRealServer(
+export async function startRealServer(assets: string, options: RealServerOptions = {}): Promise<RealServer> {
+  // A port that was free may be somebody's a moment later.
+  for (let triesLeft = 3; ; triesLeft -= 1) {
+    try {
+      return await tryRealServer(assets, options);
+    } catch (error) {
+      if (triesLeft === 0 || !(error instanceof Error) || !error.message.includes('address already in use'))
+        throw error;
+    }
+  }
+}
+
+async function tryRealServer(
   assets: string,
-  { adminToken = randomBytes(12).toString('hex'), serviceCidr = '10.96.0.0/16' } = {},
+  { adminToken = randomBytes(12).toString('hex'), serviceCidr = '10.96.0.0/16' }: RealServerOptions,
 ): Promise<RealServer> {
   const dir = mkdtempSync(path.join(tmpdir(), 'kube-apiserver-'));
   const programs: ChildProcess[] = [];

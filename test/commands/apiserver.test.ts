@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { readToken } from '../../src/api/token.ts';
 import type { KubeClient, KubeObject } from '../../src/kube/client.ts';
 import { RESOURCES, resourcePath } from '../../src/kube/resources.ts';
@@ -105,6 +106,17 @@ test('a member writes its own objects, reads no secrets and changes nothing of o
   member.close();
 }, 60_000);
 
+/** Real servers remember for some seconds that a token was good. */
+async function untilRefused(member: KubeClient): Promise<void> {
+  const answers: number[] = [];
+  for (const end = Date.now() + (assetsOf() === undefined ? 0 : 30_000); ;) {
+    answers.push(await refusal(member.list(RESOURCES.clusters, BROKER)));
+    if (answers.at(-1) === 401) return;
+    if (Date.now() > end) throw new Error(`not refused: ${answers.join()}`);
+    await pause(100);
+  }
+}
+
 test('the credential of a member ends, and with its Secret at once; the member itself renews it', async () => {
   expect(await line.run('deploy-broker')).toMatchObject({ exitCode: 0 });
   expect(await line.run('join', 'broker-info.subm', '--context', 'west', '--broker-token-expiry', '2h')).toMatchObject({
@@ -118,7 +130,7 @@ test('the credential of a member ends, and with its Secret at once; the member i
   const renewed = await requestToken(member, { ...BROKER, account: 'cluster-west', seconds: 600, secret });
   expect(readToken(renewed)).toMatchObject({ account: 'cluster-west', secret });
   await line.clients['east']!.delete(RESOURCES.secrets, secret!, BROKER);
-  expect(await refusal(member.list(RESOURCES.clusters, BROKER))).toBe(401);
+  await untilRefused(member);
   member.close();
 
   const again = await line.run('join', 'broker-info.subm', '--context', 'west', '-o', 'json');
