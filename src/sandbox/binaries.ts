@@ -92,6 +92,8 @@ function apiServerArguments(config: ControlPlaneConfig, files: ServiceAccountFil
     '--authorization-mode=RBAC',
     '--allow-privileged=true',
     '--kubelet-preferred-address-types=InternalIP',
+    `--kubelet-client-certificate=${config.certFile}`,
+    `--kubelet-client-key=${config.keyFile}`,
   ];
 }
 

@@ -96,7 +96,7 @@ function controlPlaneOf(args: readonly string[]): readonly string[] {
   // The server that Debian's source makes is one version older than what join asks for.
   if (args[0] === 'join') return ['--ignore-requirements'];
   const starts = args[0] === 'demo' || (args[0] === 'sandbox' && args[1] === 'up');
-  return starts ? ['--control-plane', assets] : [];
+  return starts && !args.includes('--control-plane') ? ['--control-plane', assets] : [];
 }
 
 export function finished(child: ChildProcess): Promise<Finished> {

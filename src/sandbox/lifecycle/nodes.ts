@@ -25,6 +25,15 @@ function runtimeOf({ files, product }: SandboxTools): Pick<NodeConfig, 'images' 
   return { images: { ...daemonPrograms(node, dist), ...helpers } };
 }
 
+/** A real API server looks for logs and exec on the nodes. */
+function kubeletOf({ files }: SandboxTools, cluster: string): Pick<NodeConfig, 'kubelet'> {
+  const size = readState(files)?.options;
+  if (size === undefined || size.controlPlane === 'embedded') return {};
+  const at = (name: string): string => path.join(files.clusterDir(cluster), name);
+  const keys = { caFile: at('ca.crt'), certFile: at('apiserver.crt'), keyFile: at('apiserver.key') };
+  return { kubelet: { cluster, size, nodesDir: path.dirname(files.nodeDir('any')), ...keys } };
+}
+
 /** Starts the agent of a node whose network is there. */
 export async function startNode(
   tools: SandboxTools,
@@ -43,6 +52,7 @@ export async function startNode(
     token: readSecrets(files, cluster.name).adminToken,
     nodeDir,
     ...runtimeOf(tools),
+    ...kubeletOf(tools, cluster.name),
   });
   writeFileAtomically(files.config(role), JSON.stringify(config, undefined, 2));
   started(role, await startProgram(tools, 'node', role, node.namespace));

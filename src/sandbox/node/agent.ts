@@ -22,6 +22,7 @@ import { PodNetworks } from '../pods/network.ts';
 import { covers } from '../pods/status.ts';
 import type { PodHost } from '../pods/worker.ts';
 import type { NodeConfig } from './config.ts';
+import { serveKubelet } from './kubelet.ts';
 import { masqueradeScript } from './masquerade.ts';
 import { NodePods } from './pods.ts';
 import { LEASE_NAMESPACE, nodeLease, nodeObject, nodeStatus } from './registration.ts';
@@ -136,6 +137,7 @@ async function runAgent(agent: Agent, signal: AbortSignal): Promise<void> {
     ...[nodes, pods, services, slices].map((store) => store.run(signal)),
     ...[own, routes, proxy, podLoop].map((one) => one.run(signal)),
     beat(agent, signal),
+    agent.config.kubelet === undefined ? undefined : serveKubelet(agent.config.kubelet, agent.client, signal),
     onNewAddress(agent, () => [own, podLoop].forEach((one) => one.trigger()), signal),
   ]);
   await nodePods.settle();

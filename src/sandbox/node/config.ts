@@ -1,5 +1,6 @@
 import type { ImageTable } from '../pods/image.ts';
 import { clusterOf, nodeOf, type SandboxPlan } from '../plan.ts';
+import type { KubeletConfig } from './kubelet.ts';
 
 /** Configuration of the agent of one node. */
 export interface NodeConfig {
@@ -26,6 +27,8 @@ export interface NodeConfig {
   readonly images: ImageTable;
   /** Folder of the podman that runs all other images; without it they are refused. */
   readonly podmanHome?: string;
+  /** Where a real API server is to find a kubelet; the embedded one looks after logs and exec itself. */
+  readonly kubelet?: KubeletConfig;
   /** Time between two renewals of the node's Lease; default 2000. */
   readonly heartbeatMs?: number;
   /** Wait before the first restart of a container; default 500, doubled with each further restart up to 10 s. */
@@ -35,7 +38,16 @@ export interface NodeConfig {
 /** What the plan does not know about a node. */
 export type NodeSettings = Pick<
   NodeConfig,
-  'server' | 'caFile' | 'token' | 'nodeDir' | 'images' | 'podmanHome' | 'labels' | 'heartbeatMs' | 'restartMs'
+  | 'server'
+  | 'caFile'
+  | 'token'
+  | 'nodeDir'
+  | 'images'
+  | 'podmanHome'
+  | 'kubelet'
+  | 'labels'
+  | 'heartbeatMs'
+  | 'restartMs'
 >;
 
 /** The configuration of the agent of a planned node. Throws UsageError for an unknown name. */
