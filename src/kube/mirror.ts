@@ -3,6 +3,7 @@ import { systemClock, type Clock } from '../runtime/clock.ts';
 import { ExpectedError, messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { ReconcileLoop } from '../runtime/loop.ts';
+import { Absences } from './absence.ts';
 import type { KubeClient, ResourceType } from './client.ts';
 import { KubeApiError, isAlreadyExists, isConflict } from './errors.ts';
 import { planMirror, type MirrorStep, type MirroredObject } from './mirrorplan.ts';
@@ -45,6 +46,8 @@ export interface Mirror {
  *   deleted because its source cannot be seen;
  * - every write carries the resourceVersion, every deletion the uid it was decided on;
  * - a write that meets something newer than the cache knows is no failure: the watch brings it and leads to a new look;
+ * - a cluster whose last object of a kind is gone from the broker keeps its copy for 1.5 s: a write that a former active
+ *   gateway made before it was cut off arrives when it is back, and deletes what the present one publishes anew at once;
  * - an object one server refuses for good (validation, missing right) is reported and does not hold up the others.
  */
 export function createMirror(options: MirrorOptions): Mirror {
@@ -52,11 +55,13 @@ export function createMirror(options: MirrorOptions): Mirror {
 }
 
 const STALE_MS = 1000;
+const GRACE_MS = 1500;
 
 interface Kind {
   readonly type: ResourceType;
   readonly local: Store<MirroredObject>;
   readonly broker: Store<MirroredObject>;
+  readonly absences: Absences;
 }
 
 class TwoWayMirror implements Mirror {
@@ -77,6 +82,7 @@ class TwoWayMirror implements Mirror {
       type,
       local: storeAt(local, type),
       broker: storeAt(broker, type),
+      absences: new Absences(GRACE_MS, clock ?? systemClock),
     }));
     this.#loop = new ReconcileLoop({
       name: 'mirror',
@@ -119,7 +125,7 @@ class TwoWayMirror implements Mirror {
     if (!this.#stores().every(({ synced }) => synced)) return;
     const problems: string[] = [];
     const errors: unknown[] = [];
-    for (const { type, local, broker } of this.#kinds) {
+    for (const { type, local, broker, absences } of this.#kinds) {
       const plan = planMirror({
         clusterId: this.#options.clusterId,
         localNamespace: this.#options.local.namespace,
@@ -129,7 +135,7 @@ class TwoWayMirror implements Mirror {
         brokerNames: brokerNames(type, this.#options.clusterId),
       });
       problems.push(...plan.problems);
-      for (const step of plan.steps) {
+      for (const step of this.#due(plan.steps, broker.list(), absences, signal)) {
         if (this.#options.mayWrite?.() === false) return;
         try {
           await this.#carryOut(type, step, signal);
@@ -153,8 +159,28 @@ class TwoWayMirror implements Mirror {
   /** In case the watch takes its time. */
   async #lookAgain(signal: AbortSignal): Promise<void> {
     this.#options.logger.debug('the cache of the mirror was behind, looking again', { waitMs: STALE_MS });
-    await (this.#options.clock ?? systemClock).sleep(STALE_MS, signal);
+    await this.#lookAfter(STALE_MS, signal);
+  }
+
+  async #lookAfter(ms: number, signal: AbortSignal): Promise<void> {
+    await (this.#options.clock ?? systemClock).sleep(ms, signal);
     this.#loop.trigger();
+  }
+
+  /** Without the copies that nothing on the broker takes the place of yet. */
+  #due(
+    steps: readonly MirrorStep[],
+    broker: readonly MirroredObject[],
+    absences: Absences,
+    signal: AbortSignal,
+  ): readonly MirrorStep[] {
+    const present = new Set(broker.map(({ spec }) => spec?.cluster_id));
+    const isLast = ({ on, action, object }: MirrorStep): boolean =>
+      on === 'local' && action === 'delete' && !present.has(object.spec?.cluster_id);
+    const keyOf = ({ object }: MirrorStep): string => object.metadata.uid ?? object.metadata.name ?? '';
+    const { gone, waitMs } = absences.look(steps.filter(isLast).map(keyOf));
+    if (waitMs !== undefined) void this.#lookAfter(waitMs, signal);
+    return steps.filter((step) => !isLast(step) || gone.has(keyOf(step)));
   }
 
   async #carryOut(type: ResourceType, step: MirrorStep, signal: AbortSignal): Promise<void> {

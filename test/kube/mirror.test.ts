@@ -112,8 +112,33 @@ describe('mirror', () => {
       ]),
       new FakeKube([{ type, object: thing('old-east', 'east', { namespace: 'broker', label: 'east' }) }]),
     );
-    await clock.advance(100);
+    await clock.advance(2000);
     expect([names(local, 'local'), names(broker, 'broker')]).toEqual([['e1:-:10.0.0.0/16'], ['e1:east:10.0.0.0/16']]);
+  });
+
+  test('the last Endpoint of a cluster is given up only when nothing takes its place for a while', async () => {
+    const { local, broker, clock } = setUp();
+    const west = thing('w1', 'west', { namespace: 'broker', label: 'west' });
+    broker.seed(type, west);
+    await clock.advance(100);
+    const copies: number[] = [];
+    local.onCall = ({ verb, resource }) => void (verb === 'delete' && resource === type.plural && copies.push(0));
+    broker.drop(type, 'w1', 'broker');
+    await clock.advance(1000);
+    broker.seed(type, { ...west, spec: { ...west.spec, subnets: ['10.7.0.0/16'] } });
+    await clock.advance(3000);
+    expect(names(local, 'local')).toEqual(['w1:west:10.7.0.0/16']);
+    broker.drop(type, 'w1', 'broker');
+    await clock.advance(1000);
+    broker.seed(type, thing('w2', 'west', { namespace: 'broker', label: 'west' }));
+    await clock.advance(100);
+    expect(names(local, 'local')).toEqual(['w2:west:10.0.0.0/16']);
+    expect(copies).toHaveLength(1);
+    broker.drop(type, 'w2', 'broker');
+    await clock.advance(1400);
+    expect(names(local, 'local')).toEqual(['w2:west:10.0.0.0/16']);
+    await clock.advance(200);
+    expect(names(local, 'local')).toEqual([]);
   });
 
   test('Endpoints get names that roles of the broker know, and keep them; those of before keep theirs', async () => {
