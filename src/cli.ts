@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { normaliseBooleans } from './commands/command.ts';
+import { normaliseArguments } from './commands/command.ts';
 import type { CommandContext } from './commands/context.ts';
 import { describeFailure } from './commands/failure.ts';
 import { buildProgram } from './commands/program.ts';
@@ -18,7 +18,7 @@ export async function main(args: readonly string[] = process.argv.slice(2)): Pro
   const context = createContext(interruption);
   try {
     const program = buildProgram(context);
-    await program.parseAsync([...normaliseBooleans(program, args)], { from: 'user' });
+    await program.parseAsync([...normaliseArguments(program, args)], { from: 'user' });
   } catch (error) {
     const { text, exitCode } = describeFailure(error, context.version);
     if (text !== '') context.terminal.stderr.write(text);

@@ -104,8 +104,24 @@ export function booleanFlag(command: Command, name: string, description: string,
   command.addOption(new Option(`--no-${name}`, `opposite of --${name}`).hideHelp());
 }
 
+/** Other spellings that are understood, as commander knows them: `--flag=true|false`, and a flag for a subcommand. */
+export function normaliseArguments(program: Command, args: readonly string[]): readonly string[] {
+  return normaliseSubcommands(program, normaliseBooleans(program, args));
+}
+
+/** A flag of a group that has the name of a subcommand means that one: `diagnose --pre` is `diagnose pre`. */
+function normaliseSubcommands(program: Command, args: readonly string[]): readonly string[] {
+  const at = args.findIndex((arg) => program.commands.some((command) => command.name() === arg));
+  const group = program.commands.find((command) => command.name() === args[at]);
+  const rest = args.slice(at + 1);
+  const has = (name: string | undefined): boolean => group?.commands.some((one) => one.name() === name) === true;
+  const flag = rest.find((arg) => group?.options.some(({ long }) => long === arg) === true && has(arg.slice(2)));
+  if (flag === undefined || has(rest[0])) return args;
+  return [...args.slice(0, at + 1), flag.slice(2), ...rest.filter((arg) => arg !== flag)];
+}
+
 /** Rewrites `--flag=true|false` of on/off flags, which upstream's flag parser accepts, to --flag and --no-flag. */
-export function normaliseBooleans(program: Command, args: readonly string[]): readonly string[] {
+function normaliseBooleans(program: Command, args: readonly string[]): readonly string[] {
   const names = new Set<string>();
   collectBooleans(program, names);
   const end = args.indexOf('--');

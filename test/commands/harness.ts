@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ClusterAccess, ContextInfo, KubeAccess } from '../../src/commands/access.ts';
-import { normaliseBooleans } from '../../src/commands/command.ts';
+import { normaliseArguments } from '../../src/commands/command.ts';
 import type { CommandContext } from '../../src/commands/context.ts';
 import { describeFailure } from '../../src/commands/failure.ts';
 import { buildProgram } from '../../src/commands/program.ts';
@@ -105,7 +105,7 @@ export class Harness {
     };
     try {
       const program = buildProgram(context);
-      await program.parseAsync([...normaliseBooleans(program, args)], { from: 'user' });
+      await program.parseAsync([...normaliseArguments(program, args)], { from: 'user' });
       return { stdout, stderr, exitCode: 0 };
     } catch (error) {
       const failure = describeFailure(error, context.version);

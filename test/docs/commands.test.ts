@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { type Command, CommanderError } from 'commander';
-import { normaliseBooleans } from '../../src/commands/command.ts';
+import { normaliseArguments } from '../../src/commands/command.ts';
 import type { CommandContext } from '../../src/commands/context.ts';
 import { buildProgram } from '../../src/commands/program.ts';
 import { guidePages, type Page } from './pages.ts';
@@ -65,7 +65,7 @@ function quotedCommands({ file, text }: Page, commands: ReadonlySet<string>): re
 async function objection({ line, inText }: Quoted): Promise<string | undefined> {
   const program = idleProgram();
   try {
-    await program.parseAsync([...normaliseBooleans(program, shellWords(line))], { from: 'user' });
+    await program.parseAsync([...normaliseArguments(program, shellWords(line))], { from: 'user' });
     return undefined;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;

@@ -2,6 +2,7 @@ import type { CommandRun } from '../context.ts';
 import type { Deadline } from '../waiting.ts';
 import type { DiagnosedCluster } from './cluster.ts';
 import type { ShotResult } from './shots/model.ts';
+import type { Survey } from './sites/model.ts';
 import type { Traffic } from './traffic/model.ts';
 
 /** What checks are about, in the order in which they run. */
@@ -52,6 +53,8 @@ export interface CheckContext {
   readonly traffic: () => Promise<Traffic>;
   /** What became of UDP packets to our ports; they are sent once for all checks. */
   readonly shots: () => Promise<readonly ShotResult[]>;
+  /** What probe pods on gateway nodes, or nodes that would be, found out; they are started once for all clusters. */
+  readonly sites: () => Promise<Survey>;
 }
 
 /** Something that can be right or wrong with a cluster, as data. */

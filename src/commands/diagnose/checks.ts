@@ -9,11 +9,13 @@ import { K8S_CHECKS } from './k8s.ts';
 import { KUBE_PROXY_CHECKS } from './kubeproxy.ts';
 import { MTU_CHECKS } from './mtu.ts';
 import { PRE_CHECKS } from './pre.ts';
+import { PRE_SITE_CHECKS } from './presites.ts';
 import { ROUTES_CHECKS } from './routes.ts';
 
 /** Every check there is. */
 export const CHECKS: readonly Check[] = [
   ...PRE_CHECKS,
+  ...PRE_SITE_CHECKS,
   ...K8S_CHECKS,
   ...CNI_CHECKS,
   ...KUBE_PROXY_CHECKS,

@@ -34,7 +34,7 @@ function lacking(cluster: string, kind: string, cidrs: readonly string[]): reado
   });
 }
 
-/** What can be known before a cluster joins, without starting anything in it. */
+/** What can be known before a cluster joins without starting anything in it. */
 export const PRE_CHECKS: readonly Check[] = [
   {
     category: 'pre',
@@ -71,7 +71,7 @@ export const PRE_CHECKS: readonly Check[] = [
     category: 'pre',
     name: 'overlaps',
     title: 'No other cluster has the same addresses',
-    hint: 'Clusters of a set need different pod and service CIDRs; look at all of them: subctl diagnose pre --contexts east,west.',
+    hint: 'Clusters of a set need different pod and service CIDRs; look at all of them: subctl diagnose --pre --contexts east,west.',
     joinedOnly: false,
     run: async ({ cluster, everyone }) => {
       const others = everyone.filter((one) => one !== cluster);

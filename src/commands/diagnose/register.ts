@@ -1,13 +1,13 @@
 import { Option, type Command } from 'commander';
-import { addCommand, addGroup, booleanFlag, GROUPS } from '../command.ts';
+import { addCommand, addGroup, booleanFlag, GROUPS, type Example } from '../command.ts';
 import type { CommandContext } from '../context.ts';
-import { addContextsFlag, integerFlag } from '../globalflags.ts';
+import { addContextsFlag, integerFlag, listFlag } from '../globalflags.ts';
 import { CATEGORIES, type Category } from './check.ts';
 import type { DiagnoseOptions } from './run.ts';
 
 /** What each category answers, and the names upstream has for it. */
 const ABOUT: Readonly<Record<Category, { readonly summary: string; readonly aliases?: readonly string[] }>> = {
-  pre: { summary: 'before join: may it join, and does it fit the others?' },
+  pre: { summary: 'before join: may it join, does it fit the others, do packets pass between the gateway nodes?' },
   k8s: { summary: 'is Kubernetes itself fit?', aliases: ['k8s-version'] },
   cni: { summary: 'does the pod network let packets for other clusters through?' },
   'kube-proxy': { summary: 'do Services work in the way that is needed?', aliases: ['kube-proxy-mode'] },
@@ -32,6 +32,28 @@ function flags(command: Command): void {
   booleanFlag(command, 'test-pods', 'start short-lived pods in a namespace of their own to send packets between', true);
 }
 
+/** Flags of join that decide what join will meet. */
+function preFlags(command: Command): void {
+  flags(command);
+  command.optionsGroup('As join will be given them:');
+  command
+    .option('--gateway-nodes <names>', 'nodes that would be gateways, comma-separated, of all clusters', listFlag)
+    .option('--nattport <port>', 'UDP port of the tunnels (default: 4500)', integerFlag(1, 65535))
+    .option('--cable-driver <name>', 'ipsec (also called libreswan), wireguard or vxlan (default: ipsec)')
+    .option('--repository <name>', 'repository of the images')
+    .option('--version <tag>', 'tag of the images (default: the version of subctl)')
+    .option('--image-override <component=image>', 'image of one component; may be given several times', listFlag);
+}
+
+const PRE_EXAMPLES: readonly Example[] = [
+  { what: 'Two clusters, before they join', command: 'subctl diagnose --pre --contexts east,west' },
+  {
+    what: 'With other gateway nodes and another port',
+    command: 'subctl diagnose --pre --contexts east,west --gateway-nodes east-2,west-2 --nattport 4600',
+  },
+  { what: 'Without creating anything', command: 'subctl diagnose --pre --contexts east,west --no-test-pods' },
+];
+
 /** `subctl diagnose …`. */
 export function registerDiagnose(program: Command, context: CommandContext): void {
   const group = addGroup(program, {
@@ -44,10 +66,11 @@ export function registerDiagnose(program: Command, context: CommandContext): voi
     examples: [
       { what: 'Everything', command: 'subctl diagnose all' },
       { what: 'Does traffic flow? For a script', command: 'subctl diagnose connections -o json' },
-      { what: 'Before clusters join', command: 'subctl diagnose pre --contexts east,west' },
+      { what: 'Before clusters join', command: 'subctl diagnose --pre --contexts east,west' },
       { what: 'Without creating anything', command: 'subctl diagnose all --no-test-pods' },
     ],
   });
+  group.option('--pre', 'the same as the command pre: what can be known before join');
   addCommand<DiagnoseOptions>(group, context, {
     name: 'all',
     summary: 'all of the checks',
@@ -61,8 +84,11 @@ export function registerDiagnose(program: Command, context: CommandContext): voi
       name: category,
       summary,
       aliases,
-      examples: [{ what: 'Of all clusters in the kubeconfig', command: `subctl diagnose ${category}` }],
-      flags,
+      examples:
+        category === 'pre'
+          ? PRE_EXAMPLES
+          : [{ what: 'Of all clusters in the kubeconfig', command: `subctl diagnose ${category}` }],
+      flags: category === 'pre' ? preFlags : flags,
       run: async (run, _args, options) => (await import('./run.ts')).diagnose(run, category, options),
     });
   }

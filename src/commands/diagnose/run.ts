@@ -1,6 +1,7 @@
-import { ExpectedError, messageOf } from '../../runtime/errors.ts';
+import { ExpectedError, UsageError, messageOf } from '../../runtime/errors.ts';
 import type { CommandRun } from '../context.ts';
 import { renderStructured } from '../output.ts';
+import type { ImageOptions } from '../join/images.ts';
 import { overClusters, type Problem } from '../show/loop.ts';
 import { reportProblems } from '../show/run.ts';
 import { refuseWhenInterrupted } from '../testpods/run.ts';
@@ -10,14 +11,19 @@ import { checksOf } from './checks.ts';
 import { diagnosed, type DiagnosedCluster } from './cluster.ts';
 import { countResults, resultOf, ResultPrinter, type CheckResult } from './report.ts';
 import { collectShots } from './shots/collect.ts';
+import { surveySites } from './sites/collect.ts';
+import type { Survey } from './sites/model.ts';
 import { collectTraffic } from './traffic/collect.ts';
 
 const DEFAULT_TIMEOUT_MS = 5 * 60_000;
 
-/** Flags of `subctl diagnose`. */
-export interface DiagnoseOptions {
+/** Flags of `subctl diagnose`; those of images and of a join to come only with `pre`. */
+export interface DiagnoseOptions extends ImageOptions {
   readonly maxNodes: number;
   readonly testPods: boolean;
+  readonly gatewayNodes?: readonly string[];
+  readonly nattport?: number;
+  readonly cableDriver?: string;
 }
 
 /** Everything the checks of all clusters share. */
@@ -50,6 +56,15 @@ function oncePerSet<T>(
   };
 }
 
+/** Looks around on the gateway nodes of all clusters, when the first check asks. */
+function onceForAll(examination: Examination): () => Promise<Survey> {
+  const { run, clusters, options, deadline, signal } = examination;
+  const { gatewayNodes = [], nattport, cableDriver } = options;
+  const wishes = { gatewayNodes, nattport, cableDriver };
+  let known: Promise<Survey> | undefined;
+  return () => (known ??= surveySites(run, clusters, { ...options, wishes, deadline, signal }));
+}
+
 const OVER: Outcome = {
   status: 'failed',
   findings: [
@@ -64,7 +79,7 @@ async function outcomeOf(check: Check, context: CheckContext): Promise<Outcome> 
     return await check.run(context);
   } catch (error) {
     refuseWhenInterrupted(context.signal);
-    if (!(error instanceof ExpectedError)) throw error;
+    if (!(error instanceof ExpectedError) || error instanceof UsageError) throw error;
     const finding = { object: `context ${context.cluster.name}`, reason: messageOf(error) };
     const findings = [error.hint === undefined ? finding : { ...finding, hint: error.hint }];
     return { status: 'failed', findings };
@@ -90,6 +105,7 @@ async function examine(category: Category | 'all', examination: Examination): Pr
   const shots = oncePerSet(examination, async (members) =>
     collectShots(run, members, { ...examination.options, signal }),
   );
+  const sites = onceForAll(examination);
   const printer = new ResultPrinter(run);
   const results: CheckResult[] = [];
   for (const cluster of clusters) {
@@ -105,6 +121,7 @@ async function examine(category: Category | 'all', examination: Examination): Pr
       chosen,
       traffic: () => traffic(cluster),
       shots: () => shots(cluster),
+      sites,
     };
     for (const check of applicable(category, cluster)) {
       const step = run.reporter.start(`${cluster.clusterId}: ${check.title}?`);

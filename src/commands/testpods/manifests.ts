@@ -29,6 +29,8 @@ export interface TestPodPlan {
   readonly nodes: readonly string[];
   /** In the network of the node. */
   readonly hostNetwork: boolean;
+  /** With the rights of a gateway's pod, for what takes links, rules and raw packets. */
+  readonly networkAdmin?: boolean;
   /** What the pod runs. */
   readonly args: readonly string[];
   /** Where the pod answers once it is ready (TCP); without it a pod is ready when it runs. */
@@ -55,6 +57,24 @@ const RESTRICTED = {
   seccompProfile: { type: 'RuntimeDefault' },
 } as const;
 
+/** What a gateway has: see templates/engine/daemonset.yaml. */
+const NETWORK_ADMIN = {
+  runAsUser: 0,
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW', 'NET_BIND_SERVICE'] },
+  seccompProfile: { type: 'RuntimeDefault' },
+  seLinuxOptions: { type: 'spc_t' },
+} as const;
+
+const TUN = [{ name: 'tun', hostPath: { path: '/dev/net', type: 'DirectoryOrCreate' } }] as const;
+
+function powers({ networkAdmin = false }: TestPodPlan): { readonly pod: object; readonly container: object } {
+  if (!networkAdmin) return { pod: {}, container: { securityContext: RESTRICTED } };
+  const volumeMounts = [{ name: 'tun', mountPath: '/dev/net' }];
+  return { pod: { volumes: TUN }, container: { securityContext: NETWORK_ADMIN, volumeMounts } };
+}
+
 /** Lets everybody ping in the pod, without a capability. Pod Security knows it as safe; a host network cannot have it. */
 const PING = [{ name: 'net.ipv4.ping_group_range', value: '0 2147483647' }] as const;
 
@@ -78,6 +98,7 @@ export function testPods(plan: TestPodPlan): readonly Pod[] {
       activeDeadlineSeconds: LIFETIME_SECONDS,
       automountServiceAccountToken: false,
       tolerations: [{ operator: 'Exists' }],
+      ...powers(plan).pod,
       ...(hostNetwork ? { hostNetwork, dnsPolicy: 'ClusterFirstWithHostNet' } : { securityContext: { sysctls: PING } }),
       containers: [
         {
@@ -86,7 +107,7 @@ export function testPods(plan: TestPodPlan): readonly Pod[] {
           ...(imagePullPolicy === undefined ? {} : { imagePullPolicy }),
           args,
           ...probe,
-          securityContext: RESTRICTED,
+          ...powers(plan).container,
         },
       ],
     },

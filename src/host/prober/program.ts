@@ -7,9 +7,18 @@ import { lookAtNode, type NodeLook } from '../look.ts';
 import { countPackets } from './count.ts';
 import { probeIcmp, probePathMtu } from './icmp.ts';
 import { runFlow } from './flow.ts';
+import { probeKernel } from './kernel.ts';
 import { runLatency } from './latency.ts';
+import { meet } from './meet.ts';
 import type { FlowOrder, FlowReport, LatencyOrder, ThroughputOrder } from './measurements.ts';
-import { PROBER_PORT, type CountOrder, type ProbeOrder, type ProbeReport, type ProbeTarget } from './protocol.ts';
+import {
+  PROBER_PORT,
+  type CountOrder,
+  type MeetOrder,
+  type ProbeOrder,
+  type ProbeReport,
+  type ProbeTarget,
+} from './protocol.ts';
 import { serveProbes } from './serve.ts';
 import { probeTcp } from './tcp.ts';
 import { runThroughput } from './throughput.ts';
@@ -118,32 +127,66 @@ async function look(signal: AbortSignal, logger: Logger): Promise<NodeLook> {
   return lookAtNode(createRunner({ logger }), ROUTEAGENT_OWNERSHIP, null, signal);
 }
 
-/** Longest time packets are counted. */
-const COUNT_S = 120;
+/** Longest time packets are counted, or others are met. */
+const TOLD_S = 120;
 
-/** Counts until something comes, or nothing can come any more, on standard input. */
-async function count(text: string, signal: AbortSignal, write: (line: string) => void): Promise<void> {
-  const order = parseOrder('count', text) as CountOrder;
+/** Works until something comes, or nothing can come any more, on standard input; prints what the work gave. */
+async function untilTold<T>(
+  signal: AbortSignal,
+  write: (line: string) => void,
+  work: (signal: AbortSignal, onReady: () => void) => Promise<T>,
+): Promise<void> {
   const told = new AbortController();
   const stop = (): void => told.abort();
   process.stdin.once('data', stop).once('end', stop).once('error', stop);
-  const timer = setTimeout(stop, COUNT_S * 1000);
+  const timer = setTimeout(stop, TOLD_S * 1000);
   try {
-    const packets = await countPackets(order, AbortSignal.any([signal, told.signal]), () => write('ready\n'));
-    write(`${JSON.stringify(packets)}\n`);
+    const result = await work(AbortSignal.any([signal, told.signal]), () => write('ready\n'));
+    write(`${JSON.stringify(result)}\n`);
   } finally {
     clearTimeout(timer);
     process.stdin.destroy();
   }
 }
 
+/** Does nothing until it is stopped: what keeps a pod alive in which probes are run. */
+async function wait(signal: AbortSignal): Promise<void> {
+  await systemClock.sleep(LIFETIME_S * 1000, signal);
+}
+
 const MEASUREMENTS: readonly string[] = ['flow', 'latency', 'throughput'];
+
+/** What is run for a verb; `text` is the first argument after it. */
+type Verb = (at: {
+  readonly rest: readonly string[];
+  readonly text: string;
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+  readonly write: (line: string) => void;
+}) => Promise<void>;
+
+const VERBS: Readonly<Record<string, Verb>> = {
+  send: async ({ logger, write }) => send(logger, write),
+  serve: async ({ rest, signal, write }) => serve(rest, signal, write),
+  wait: async ({ signal }) => wait(signal),
+  look: async ({ signal, logger, write }) => write(`${JSON.stringify(await look(signal, logger))}\n`),
+  kernel: async ({ logger, write }) => write(`${JSON.stringify(await probeKernel(createRunner({ logger })))}\n`),
+  count: async ({ text, signal, write }) => {
+    const order = parseOrder('count', text) as CountOrder;
+    await untilTold(signal, write, async (until, onReady) => countPackets(order, until, onReady));
+  },
+  meet: async ({ text, signal, logger, write }) => {
+    const order = parseOrder('meet', text) as MeetOrder;
+    await untilTold(signal, write, async (until, onReady) => meet(createRunner({ logger }), order, until, onReady));
+  },
+};
 
 /**
  * `probe send` reads an order from standard input and prints a report for each target; `probe serve [--port N]
- * [--seconds N]` answers probes until it is stopped; `probe flow|latency|throughput ORDER` measures and prints a report;
- * `probe look` prints the network of the node; `probe count ORDER` says `ready`, counts packets until something comes on
- * standard input, and prints how many. Changes nothing on the node; the counters are gone when it ends.
+ * [--seconds N]` answers probes until it is stopped; `probe wait` only stays; `probe flow|latency|throughput ORDER`
+ * measures and prints a report; `probe look` prints the network of the node, `probe kernel` what its kernel offers;
+ * `probe count ORDER` and `probe meet ORDER` say `ready`, count packets or exchange them with others until something comes
+ * on standard input, and print what was seen. Changes nothing that stays on the node.
  */
 export async function runProber(
   args: readonly string[],
@@ -151,12 +194,11 @@ export async function runProber(
   logger: Logger,
   write: (line: string) => void,
 ): Promise<void> {
-  const [verb = '', ...rest] = args;
-  if (verb === 'send') return send(logger, write);
-  if (verb === 'serve') return serve(rest, signal, write);
-  if (verb === 'count') return count(rest[0] ?? '', signal, write);
-  if (verb === 'look') return write(`${JSON.stringify(await look(signal, logger))}\n`);
-  if (!MEASUREMENTS.includes(verb))
-    throw new UsageError(`"${verb}" is none of send, serve, look, count, ${MEASUREMENTS.join(', ')}`);
-  write(`${JSON.stringify(await measure(verb, rest[0] ?? '', signal))}\n`);
+  const [name = '', ...rest] = args;
+  const text = rest[0] ?? '';
+  const verb = VERBS[name];
+  if (verb !== undefined) return verb({ rest, text, signal, logger, write });
+  if (!MEASUREMENTS.includes(name))
+    throw new UsageError(`"${name}" is none of ${[...Object.keys(VERBS), ...MEASUREMENTS].join(', ')}`);
+  write(`${JSON.stringify(await measure(name, text, signal))}\n`);
 }

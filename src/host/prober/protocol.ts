@@ -106,6 +106,57 @@ export interface CountOrder {
   readonly rules: readonly CountRule[];
 }
 
+/** Datagrams from a port to a port elsewhere. */
+export interface MeetSend {
+  /** Number of the way, below 2^31; the same at both ends. */
+  readonly way: number;
+  /** Where they leave from. */
+  readonly local: number;
+  readonly port: number;
+  /** IPv4. */
+  readonly address: string;
+  /** Size of the IPv4 packet. */
+  readonly bytes: number;
+}
+
+/** An order for `probe meet`. */
+export interface MeetOrder {
+  /** The same for all that meet: 16 hexadecimal digits. */
+  readonly session: string;
+  /** Local UDP ports to take. */
+  readonly ports: readonly number[];
+  readonly sends: readonly MeetSend[];
+}
+
+/** What a meeting gave at one end. */
+export interface MeetReport {
+  /** Ports that could not be had. */
+  readonly taken: readonly { readonly port: number; readonly reason: string }[];
+  /** Ways of others whose datagrams came here. */
+  readonly heard: readonly number[];
+  /** Own ways whose datagrams were answered. */
+  readonly answered: readonly number[];
+  /** Own ways on which nothing could be sent, as the kernel says. */
+  readonly failures: readonly { readonly way: number; readonly reason: string }[];
+}
+
+/** Whether the kernel has something, and if not, in whose words. */
+export interface Offer {
+  readonly offered: boolean;
+  readonly reason: string;
+}
+
+/** What the kernel of a node offers; printed by `probe kernel`. */
+export interface KernelReport {
+  readonly release: string;
+  readonly vxlan: Offer;
+  readonly wireguard: Offer;
+  /** ESP with AES-GCM, and xfrm links. */
+  readonly esp: Offer;
+  readonly nftables: Offer;
+  readonly tun: Offer;
+}
+
 /** First line of a TCP client. */
 export interface TcpAsk {
   readonly up?: number;

@@ -55,3 +55,32 @@ test('ranges that cannot be announced, missing rights and missing nodes are told
   expect(told(checks, 'gateways')).toEqual([expect.stringContaining('failed: ')]);
   expect(told(checks, 'overlaps')).toEqual(['east: skipped']);
 });
+
+test('--pre is another spelling, wherever it stands; what needs pods is skipped when none are wanted', async () => {
+  const east = cluster('east', '10.130.0.0/16', ['east-1']);
+  for (const line of [
+    ['diagnose', '--pre', '--no-test-pods', '-o', 'json'],
+    ['diagnose', '-o', 'json', '--no-test-pods', '--pre'],
+  ]) {
+    const { stdout } = await new Harness({ east }).run(...line);
+    const { checks } = JSON.parse(stdout) as { readonly checks: readonly (Check & { readonly message: string })[] };
+    for (const name of ['kernel', 'ports', 'udp', 'mtu']) {
+      expect(checks.find(({ check }) => check === name)).toMatchObject({
+        status: 'skipped',
+        message: expect.stringContaining('--no-test-pods'),
+      });
+    }
+  }
+  const { exitCode, stderr } = await new Harness({ east }).run('diagnose', 'all', '--pre');
+  expect({ exitCode, stderr }).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--pre') });
+});
+
+test.each([
+  [['--cable-driver', 'foo'], '--cable-driver: foo is unknown'],
+  [['--gateway-nodes', 'east-9'], '--gateway-nodes: no cluster has a node east-9'],
+  [['--nattport', '0'], '--nattport'],
+])('%j is wrong usage', async (flags, says) => {
+  const east = cluster('east', '10.130.0.0/16', ['east-1']);
+  const outcome = await new Harness({ east }).run('diagnose', '--pre', ...flags);
+  expect(outcome).toMatchObject({ exitCode: 2, stderr: expect.stringContaining(says) });
+});

@@ -1,8 +1,8 @@
 import { OPERATOR_NAMESPACE, ROUTEAGENT_COMPONENT } from '../../../api/names.ts';
-import type { CountOrder, ProbeTarget } from '../../../host/prober/protocol.ts';
-import { ExpectedError } from '../../../runtime/errors.ts';
+import type { ProbeTarget } from '../../../host/prober/protocol.ts';
 import type { CommandRun } from '../../context.ts';
 import { sendProbes, type Mouth } from '../../testpods/send.ts';
+import { orReason, startTold } from '../../testpods/told.ts';
 import { isReadyNode, podsByNode, type DiagnosedCluster } from '../cluster.ts';
 import type { Shot, ShotResult } from './model.ts';
 import { planShots, rulesAt, SHOTS, type ShotCluster } from './plan.ts';
@@ -54,35 +54,6 @@ async function readMember(cluster: DiagnosedCluster, maxNodes: number): Promise<
   };
 }
 
-interface Counter {
-  /** Resolves when it counts; rejects when it cannot. */
-  readonly ready: Promise<void>;
-  readonly packets: Promise<Readonly<Record<string, number>>>;
-}
-
-/** Counts on a node until `stop` resolves. */
-function startCounter(mouth: Mouth, order: CountOrder, stop: Promise<string>, signal: AbortSignal): Counter {
-  let isReady = (): void => undefined;
-  let cannot = (_error: unknown): void => undefined;
-  const ready = new Promise<void>((resolve, reject) => {
-    isReady = resolve;
-    cannot = reject;
-  });
-  const onStdout = (text: string): void => {
-    if (text.includes('ready')) isReady();
-  };
-  const command = ['routeagent', 'probe', 'count', JSON.stringify(order)];
-  const packets = mouth.client
-    .exec(mouth.namespace, mouth.pod, command, { timeoutMs: EXEC_MS, onStdout, stdin: stop, signal })
-    .then(({ exitCode, stdout, stderr }) => {
-      const line = stdout.split('\n').find((one) => one.startsWith('{'));
-      if (exitCode === 0 && line !== undefined) return JSON.parse(line) as Readonly<Record<string, number>>;
-      throw new ExpectedError(/ERROR (.*)/.exec(stderr)?.[1] ?? `probe count ended with ${exitCode}`);
-    });
-  packets.catch(cannot);
-  return { ready, packets };
-}
-
 type Counts = ReadonlyMap<string, Readonly<Record<string, number>> | string>;
 
 const keyOf = (cluster: string, node: string): string => `${cluster} ${node}`;
@@ -105,7 +76,12 @@ async function shootAndCount(
   );
   const counters = places.map((place) => ({
     ...place,
-    counter: startCounter(place.mouth, { rules: place.rules }, stopped, signal),
+    counter: startTold<Readonly<Record<string, number>>>(
+      place.mouth,
+      'count',
+      { rules: place.rules },
+      { stop: stopped, signal },
+    ),
   }));
   try {
     await Promise.allSettled(counters.map(({ counter }) => counter.ready));
@@ -114,21 +90,12 @@ async function shootAndCount(
     stop('stop\n');
     const read = await Promise.all(
       counters.map(
-        async ({ cluster, node, counter }) => [keyOf(cluster, node), await orReason(counter.packets)] as const,
+        async ({ cluster, node, counter }) => [keyOf(cluster, node), await orReason(counter.result)] as const,
       ),
     );
     return { counts: new Map(read), failures };
   } finally {
     stop('stop\n');
-  }
-}
-
-async function orReason<T>(read: Promise<T>): Promise<T | string> {
-  try {
-    return await read;
-  } catch (error) {
-    if (error instanceof ExpectedError) return error.message;
-    throw error;
   }
 }
 

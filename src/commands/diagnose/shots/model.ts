@@ -9,7 +9,7 @@ export interface ShotEnd {
 /** UDP packets of one size to one port, counted wherever they pass. */
 export interface Shot {
   readonly id: string;
-  readonly purpose: 'overlay' | 'tunnel' | 'NAT discovery';
+  readonly purpose: 'overlay' | 'tunnel' | 'standby tunnel' | 'NAT discovery';
   readonly from: ShotEnd;
   readonly to: ShotEnd;
   readonly port: number;
