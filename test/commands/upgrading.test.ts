@@ -3,6 +3,7 @@ import type { Submariner } from '../../src/api/types.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
 import type { DaemonSet } from '../../src/kube/objects.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
+import { ExpectedError } from '../../src/runtime/errors.ts';
 import type { FakeKube } from '../fakes/kube.ts';
 import { Harness } from './harness.ts';
 import { good, world } from './upgrade/daemons.ts';
@@ -49,8 +50,9 @@ test('one route agent shows that it works, the others follow, then the standby g
 test('a second run has nothing to do, and diff finds nothing', async () => {
   const { harness, west } = await world();
   good(await harness.run(...UPGRADE));
-  // Applied is only on trial; the status of DaemonSets is written by their controller.
-  const writes = (): number => west.writes.filter(({ verb }) => !['apply', 'patch'].includes(verb)).length;
+  // Applied is only on trial; the status of DaemonSets is written by their controller; the lease is given back.
+  const writes = (): number =>
+    west.writes.filter(({ verb, resource }) => !['apply', 'patch'].includes(verb) && resource !== 'leases').length;
   const before = writes();
   expect(good(await harness.run(...UPGRADE)).stderr).toContain('has version 9.8.7 already, nothing to do');
   expect(writes()).toBe(before);
@@ -220,4 +222,88 @@ test('a node that is not ready is left alone, and said', async () => {
   const { stderr } = good(await harness.run(...UPGRADE));
   expect(stderr).toContain('not ready, so their pods follow when they are back: west-3');
   expect(daemons.replaced).not.toContain('submariner-routeagent on west-3');
+});
+
+const OLD: readonly KubeObject[] = [
+  { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name: 'submariner-old' } },
+  {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'ClusterRoleBinding',
+    metadata: { name: 'submariner-old' },
+  },
+  { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'submariner-old', namespace: NAMESPACE } },
+];
+
+/** What a former version applied, what others made of the same kinds, and what both applied. */
+async function withFormer(west: FakeKube): Promise<void> {
+  const { clusterRoles, clusterRoleBindings, serviceAccounts } = RESOURCES;
+  const rules = [{ apiGroups: [''], resources: ['pods'], verbs: ['list'] }];
+  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'submariner-old' };
+  const [role, binding, account] = OLD;
+  await west.apply(clusterRoles, { ...role, rules } as KubeObject, { fieldManager: 'subctl' });
+  await west.apply(clusterRoleBindings, { ...binding, roleRef } as KubeObject, { fieldManager: 'subctl' });
+  await west.apply(serviceAccounts, account!, { fieldManager: 'subctl', namespace: NAMESPACE });
+  const foreign = { ...role, metadata: { name: 'foreign' }, rules } as KubeObject;
+  await west.apply(clusterRoles, foreign, { fieldManager: 'argocd' });
+  const shared = { ...role, metadata: { name: 'shared' }, rules } as KubeObject;
+  for (const fieldManager of ['subctl', 'argocd'])
+    await west.apply(clusterRoles, shared, { fieldManager, force: true });
+  await west.create(clusterRoles, { ...role, metadata: { name: 'handmade' }, rules } as KubeObject, {
+    fieldManager: 'subctl',
+  });
+}
+
+const roleNames = (west: FakeKube): readonly string[] =>
+  west.all(RESOURCES.clusterRoles).map(({ metadata }) => metadata.name ?? '');
+
+test('what a former version applied is shown and removed, what is of others stays', async () => {
+  const { harness, west } = await world();
+  await withFormer(west);
+  expect((await harness.run('diff', '--context', 'west')).stdout).toContain(
+    'ClusterRole submariner-old: ought not to be there',
+  );
+  const { stderr, stdout } = good(await harness.run(...UPGRADE, '-o', 'json'));
+  expect(stderr).toContain('removed at the end, as 9.8.7 does not have it: ClusterRole submariner-old');
+  expect(JSON.parse(stdout)).toMatchObject({
+    objects: expect.arrayContaining([expect.objectContaining({ name: 'submariner-old', state: 'extra' })]),
+  });
+  expect(roleNames(west)).not.toContain('submariner-old');
+  expect(roleNames(west)).toEqual(expect.arrayContaining(['foreign', 'shared', 'handmade', 'submariner-routeagent']));
+  const accounts = west.all(RESOURCES.serviceAccounts, NAMESPACE).map(({ metadata }) => metadata.name);
+  expect(accounts).not.toContain('submariner-old');
+  good(await harness.run('diff', '--context', 'west'));
+});
+
+test('a dry run removes nothing', async () => {
+  const { harness, west } = await world();
+  await withFormer(west);
+  const { stdout } = good(await harness.run('upgrade', '--context', 'west', '--dry-run'));
+  expect(stdout).toContain(`does not have it: ServiceAccount ${NAMESPACE}/submariner-old`);
+  expect(roleNames(west)).toContain('submariner-old');
+});
+
+test('what was removed comes back when the upgrade is taken back', async () => {
+  const { harness, west, daemons } = await world();
+  await withFormer(west);
+  const rulesOf = (): unknown =>
+    west
+      .all<KubeObject & { readonly rules?: unknown }>(RESOURCES.clusterRoles)
+      .find(({ metadata }) => metadata.name === 'submariner-old')?.rules;
+  const before = rulesOf();
+  let removed = false;
+  daemons.misbehaviour = {
+    onCall: ({ verb, resource, name }) => {
+      removed ||= verb === 'delete' && resource === 'clusterroles' && name === 'submariner-old';
+      const isLast = removed && verb === 'apply' && resource === 'submariners';
+      if (!isLast) return undefined;
+      removed = false;
+      return new ExpectedError('not now');
+    },
+  };
+  const { exitCode, stderr } = await harness.run(...UPGRADE);
+  expect({ exitCode, stderr }).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringContaining('Everything is as before'),
+  });
+  expect(rulesOf()).toEqual(before);
 });

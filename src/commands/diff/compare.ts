@@ -10,6 +10,7 @@ import { hasAdmissionPolicies } from '../deploybroker/admission.ts';
 import { accessManifests } from '../deploybroker/plan.ts';
 import { compareAtBroker } from '../drift/atbroker.ts';
 import { compareObjects, type ObjectDrift } from '../drift/comparison.ts';
+import { extraDrift, findExtras } from '../drift/extra.ts';
 import { isOurs, recordedSettings } from '../drift/recorded.ts';
 import { type DaemonSecrets, readDaemonSecrets } from '../drift/secrets.ts';
 import { joinManifests } from '../join/manifests.ts';
@@ -48,7 +49,8 @@ export async function compareCluster(
   const secrets = await readDaemonSecrets(client);
   const settings = recordedSettings(submariner, context.version);
   const manifests = joinManifests(context.templatesDir, settings);
-  const local = [...(await compareObjects({ client, on: 'cluster' }, manifests)), ...secrets.drifts];
+  const extras = (await findExtras(client, manifests)).map(extraDrift);
+  const local = [...(await compareObjects({ client, on: 'cluster' }, manifests)), ...secrets.drifts, ...extras];
   if (options.onlyCluster) return { objects: local, unchecked: [] };
   const hosted = await findBrokers(client, await findDefinitions(client));
   const access = await compareHosted(context.templatesDir, client, hosted);

@@ -1,5 +1,6 @@
 import { OPERATOR_NAMESPACE } from '../../api/names.ts';
 import { RESOURCES } from '../../kube/resources.ts';
+import { extraRights } from '../drift/extra.ts';
 import type { Right } from '../rights.ts';
 
 /** What the operator has to be allowed to do so that the API server tells what applying would change. */
@@ -19,5 +20,6 @@ export function driftRights(): readonly Right[] {
     { verbs: ['get'], type: RESOURCES.secrets, namespace },
     { verbs: compare, type: RESOURCES.daemonSets, namespace },
     { verbs: compare, type: RESOURCES.submariners, namespace },
+    ...extraRights(['list']),
   ];
 }

@@ -3,6 +3,7 @@ import type { KubeObject } from '../../kube/client.ts';
 import type { DaemonSet, Node, Pod } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { applyManifests } from '../applying.ts';
+import { whileAlone } from '../changelock.ts';
 import type { CommandRun } from '../context.ts';
 import { compareObjects, type ObjectDrift } from '../drift/comparison.ts';
 import { listGateways } from '../gateway/handover.ts';
@@ -16,11 +17,24 @@ import type { JoinPlan } from './preflight.ts';
 /** With another value of this, a gateway has no tunnels before the other clusters have it too: nothing to wait for. */
 const PARTING = /SUBMARINER_CABLEDRIVER/;
 
+/** Applies everything to the cluster; to one that has joined only while no other subctl changes it. */
+export async function applyToCluster(
+  run: CommandRun,
+  plan: JoinPlan,
+  objects: readonly KubeObject[],
+  deadline: Deadline,
+): Promise<readonly Written[]> {
+  if (!plan.claimant.joinedBefore) return applyAlone(run, plan, objects, deadline);
+  // Interrupted, the process just ends: running join again goes on.
+  const request = { what: 'subctl join', force: false, signal: new AbortController().signal };
+  return whileAlone(run, plan.target, request, async () => applyAlone(run, plan, objects, deadline));
+}
+
 /**
- * Applies everything to the cluster. Daemons that run already are replaced one after another, as an upgrade does: each
+ * Daemons that run already are replaced one after another, as an upgrade does: each
  * has to work before the next one goes, the active gateway hands over first.
  */
-export async function applyToCluster(
+async function applyAlone(
   run: CommandRun,
   plan: JoinPlan,
   objects: readonly KubeObject[],
@@ -45,6 +59,7 @@ export async function applyToCluster(
     // Interrupted, the process just ends: running join again goes on.
     signal: new AbortController().signal,
     manifests: objects,
+    extras: [],
     back: false,
     connected: active === undefined ? [] : connectedClusters(active.status.connections),
   };

@@ -141,7 +141,7 @@ export function joinRights(mayReplace: boolean): readonly Right[] {
     ...(mayReplace
       ? [
           { verbs: ['create', 'delete'], type: RESOURCES.pods, namespace },
-          { verbs: ['patch'], type: RESOURCES.leases, namespace },
+          { verbs: ['get', 'create', 'update', 'patch', 'delete'], type: RESOURCES.leases, namespace },
         ]
       : []),
   ];

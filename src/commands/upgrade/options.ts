@@ -6,6 +6,8 @@ export interface UpgradeOptions extends Omit<ImageOptions, 'version'> {
   readonly dryRun: boolean;
   /** Undo an upgrade that was interrupted. */
   readonly rollback: boolean;
+  /** Although another subctl changes the cluster. */
+  readonly force: boolean;
   /** Also objects that another tool applies. */
   readonly takeOver: boolean;
 }

@@ -1,3 +1,5 @@
+import { inOrder } from '../../kube/apply.ts';
+import type { KubeObject } from '../../kube/client.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { ExpectedError, messageOf } from '../../runtime/errors.ts';
 import { formatDuration } from '../duration.ts';
@@ -5,11 +7,12 @@ import { listGateways } from '../gateway/handover.ts';
 import { refuseWhenInterrupted } from '../testpods/run.ts';
 import { startDeadline, waitFor } from '../waiting.ts';
 import type { HostedBroker } from '../uninstall/survey.ts';
+import { asBefore } from './before.ts';
 import { connectionObstacle } from './health.ts';
 import { readBefore } from './observe.ts';
 import { DAEMON_SETS, type Observed, savedUpgrade, type UpgradePlan } from './plan.ts';
 import { printUpgrade, type UpgradeResult } from './report.ts';
-import { recordVersion, rollBack } from './rollback.ts';
+import { recordVersion, removeObjects, rollBack } from './rollback.ts';
 import { applyForced, rollOut } from './rollout.ts';
 import { removeSaved, type SavedUpgrade, writeSaved } from './saved.ts';
 import { type DoneStep, timed, type UpgradeWork } from './work.ts';
@@ -36,7 +39,7 @@ export async function perform(prepared: Prepared): Promise<void> {
   const steps: DoneStep[] = [];
   const startedMs = run.context.clock.monotonic();
   const now = { ...(await readBefore(target.client, work.manifests)), startedAt: isoTime(run.context.clock.now()) };
-  const saved = savedUpgrade(plan, observed, now);
+  const saved = withExtras(savedUpgrade(plan, observed, now), work.extras);
   await writeSaved(target.client, saved);
   try {
     await carryOut(work, plan, steps);
@@ -49,6 +52,18 @@ export async function perform(prepared: Prepared): Promise<void> {
   await printUpgrade(run, { ...resultOf(prepared, steps), outcome: 'upgraded', reason: '' });
   const took = formatDuration(run.context.clock.monotonic() - startedMs);
   run.reporter.done(`Cluster ${clusterId} has version ${plan.to} (${took})`);
+}
+
+/** What is going to be removed can be applied again. */
+function withExtras(saved: SavedUpgrade, extras: readonly KubeObject[]): SavedUpgrade {
+  const keyOf = ({ kind = '', metadata }: KubeObject): string => `${kind} ${metadata.namespace ?? ''}/${metadata.name}`;
+  const known = new Set(saved.before.map(keyOf));
+  const others = extras.filter((object) => !known.has(keyOf(object)));
+  return { ...saved, before: [...saved.before, ...others.map((object) => asBefore(object, bare(object)))] };
+}
+
+function bare({ apiVersion = '', kind = '', metadata: { name = '', namespace } }: KubeObject): KubeObject {
+  return { apiVersion, kind, metadata: namespace === undefined ? { name } : { name, namespace } };
 }
 
 function isoTime(ms: number): string {
@@ -68,6 +83,7 @@ async function carryOut(work: UpgradeWork, plan: UpgradePlan, steps: DoneStep[])
     untilConnected(work, update),
   );
   await timed(work, steps, 'Recording the new version', async ({ progress }) => {
+    await removeObjects(target.client, inOrder(work.extras).toReversed());
     const last = manifests.filter(({ kind }) => LAST.has(kind ?? ''));
     await applyForced(work, last, progress);
     await recordVersion(target.client, plan.to);
@@ -101,9 +117,12 @@ function resultOf(
 
 async function interrupted(prepared: Prepared, steps: readonly DoneStep[]): Promise<ExpectedError> {
   const { work } = prepared;
-  await printUpgrade(work.run, { ...resultOf(prepared, steps), outcome: 'interrupted', reason: 'interrupted' });
+  const taken: unknown = work.signal.reason;
+  const reason = taken instanceof ExpectedError ? taken.message : 'interrupted';
+  await printUpgrade(work.run, { ...resultOf(prepared, steps), outcome: 'interrupted', reason });
   const again = `subctl upgrade --context ${work.target.name}`;
-  return new ExpectedError(`the upgrade of cluster ${prepared.clusterId} was interrupted`, {
+  const why = taken instanceof ExpectedError ? `: ${reason}` : '';
+  return new ExpectedError(`the upgrade of cluster ${prepared.clusterId} was interrupted${why}`, {
     hint: `Traffic flows, some pods are of the new version. Go on: ${again}; or go back: ${again} --rollback`,
   });
 }

@@ -47,7 +47,7 @@ export interface UpgradePlan {
   readonly to: string;
   readonly images: readonly ImageChange[];
   readonly settings: readonly Change[];
-  /** Objects that are missing or change. */
+  /** Objects that are missing, change, or go at the end (`extra`). */
   readonly objects: readonly ObjectDrift[];
   readonly replacements: readonly Replacement[];
 }

@@ -12,7 +12,7 @@ export function registerUpgrade(program: Command, context: CommandContext): void
     description:
       'Shows what would change (images, manifests, CRDs, settings), asks, and does it while traffic flows: CRDs and roles, then the route agents, then the gateways, ' +
       'those on standby first; the active one hands over before it is replaced. Each new pod has to be healthy before the next one is replaced; when one is not, everything goes ' +
-      'back to how it was. Interrupted, run it again: it goes on.',
+      'back to how it was. What a former version applied and this one does not is removed at the end. Interrupted, run it again: it goes on.',
     group: GROUPS.setup,
     examples: [
       { what: 'See what would change', command: 'subctl upgrade --context east --dry-run' },
@@ -32,5 +32,6 @@ function addFlags(command: Command): void {
     .option('--image-override <component=image>', 'image of one component; may be given several times', listFlag);
   booleanFlag(command, 'dry-run', 'show what would change and change nothing', false);
   booleanFlag(command, 'rollback', 'undo an upgrade that was interrupted', false);
+  booleanFlag(command, 'force', 'also while another subctl changes the cluster, which then stops', false);
   booleanFlag(command, 'take-over', 'also objects that another tool (Argo CD, Flux, Helm) applies', false);
 }

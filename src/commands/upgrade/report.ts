@@ -1,4 +1,5 @@
 import type { CommandRun } from '../context.ts';
+import type { ObjectDrift } from '../drift/comparison.ts';
 import { type DriftPaint, describeDrift } from '../drift/render.ts';
 import { describeChange } from '../join/changes.ts';
 import { renderStructured } from '../output.ts';
@@ -24,6 +25,7 @@ export function describePlan(cluster: string, plan: UpgradePlan, paint: DriftPai
     from === to
       ? `Cluster ${cluster} to version ${to} as it is meant to be`
       : `Cluster ${cluster} from version ${from} to ${to}`;
+  const changed = objects.filter(({ state }) => state !== 'extra');
   const names = { 'submariner-gateway': 'gateways', 'submariner-routeagent': 'route agents' } as const;
   return [
     `${title}\n`,
@@ -32,9 +34,16 @@ export function describePlan(cluster: string, plan: UpgradePlan, paint: DriftPai
     ...replacements
       .filter(({ nodes }) => nodes.length > 0)
       .map(({ daemonSet, nodes }) => `  new pods of ${names[daemonSet]}, in this order: ${nodes.join(', ')}\n`),
-    ...(objects.length === 0 ? [] : ['\n']),
-    ...objects.map((drift) => describeDrift(drift, paint)),
+    ...objects
+      .filter(({ state }) => state === 'extra')
+      .map((one) => `  removed at the end, as ${to} does not have it: ${titleOf(one)}\n`),
+    ...(changed.length === 0 ? [] : ['\n']),
+    ...changed.map((drift) => describeDrift(drift, paint)),
   ].join('');
+}
+
+function titleOf({ kind, namespace, name }: ObjectDrift): string {
+  return `${kind} ${namespace === null ? '' : `${namespace}/`}${name}`;
 }
 
 /** Prints the result when -o asks for data. */

@@ -2,6 +2,7 @@ import { OPERATOR_NAMESPACE } from '../../api/names.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { joinRights } from '../join/manifests.ts';
 import type { Right } from '../rights.ts';
+import { extraRights } from '../drift/extra.ts';
 import { driftRights } from '../diff/rights.ts';
 
 /** What the operator has to be allowed to do in the cluster. */
@@ -21,5 +22,7 @@ export function upgradeRights(readOnly: boolean): readonly Right[] {
     ...joinRights(true),
     { verbs: ['create', 'patch', 'delete'], type: RESOURCES.configMaps, namespace },
     { verbs: ['get'], type: RESOURCES.routeAgents, namespace },
+    { verbs: ['get', 'create', 'update', 'delete'], type: RESOURCES.leases, namespace },
+    ...extraRights(['delete']),
   ];
 }

@@ -24,7 +24,7 @@ export async function rollBack(work: UpgradeWork, saved: SavedUpgrade, done: Don
   }
   await timed(work, done, 'Applying the manifests of before', async ({ progress }) => {
     await applyForced(work, inOrder(saved.before), progress);
-    await removeCreated(work.target.client, saved.created);
+    await removeObjects(work.target.client, saved.created);
     await recordVersion(work.target.client, saved.from);
   });
   await removeSaved(work.target.client);
@@ -50,8 +50,9 @@ async function toReplace(
   return replacementOf({ nodes: nodes.items, pods: pods.items, gateways }, name, others);
 }
 
-async function removeCreated(client: KubeClient, created: readonly KubeObject[]): Promise<void> {
-  for (const { apiVersion = '', kind = '', metadata } of created) {
+/** Removes objects, but for kinds with which more would go; those that are gone already are no failure. */
+export async function removeObjects(client: KubeClient, objects: readonly KubeObject[]): Promise<void> {
+  for (const { apiVersion = '', kind = '', metadata } of objects) {
     const type = resourceOf(apiVersion, kind);
     if (type === undefined || KEPT.has(kind)) continue;
     const { name = '', namespace } = metadata;

@@ -5,7 +5,9 @@ import type { ClusterAccess } from '../access.ts';
 import type { CommandRun } from '../context.ts';
 import { hasAdmissionPolicies } from '../deploybroker/admission.ts';
 import { accessManifests } from '../deploybroker/plan.ts';
+import { whileAlone } from '../changelock.ts';
 import { compareObjects, type ObjectDrift } from '../drift/comparison.ts';
+import { extraDrift, findExtras } from '../drift/extra.ts';
 import { driftPaint } from '../drift/render.ts';
 import { readDaemonSecrets } from '../drift/secrets.ts';
 import { joinManifests, submarinerObject } from '../join/manifests.ts';
@@ -30,8 +32,20 @@ export async function upgrade(run: CommandRun, options: UpgradeOptions): Promise
   const target = await (await run.access()).current();
   const rights = [{ where: target.name, client: target.client, rights: upgradeRights(options.dryRun) }];
   await run.reporter.step('Checking permissions', async () => requireRights(rights));
+  const signal = run.context.interrupted();
+  if (options.dryRun) return upgradeCluster(run, target, options, signal);
+  const request = { what: 'subctl upgrade', force: options.force, signal };
+  return whileAlone(run, target, request, async (alone) => upgradeCluster(run, target, options, alone));
+}
+
+async function upgradeCluster(
+  run: CommandRun,
+  target: ClusterAccess,
+  options: UpgradeOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const prepared = await run.reporter.step(`Looking at cluster ${target.cluster}`, async () =>
-    prepare(run, target, options),
+    prepare(run, target, options, signal),
   );
   if (options.rollback) return undoInterrupted(prepared);
   const { plan, observed, notes } = prepared;
@@ -53,7 +67,12 @@ export async function upgrade(run: CommandRun, options: UpgradeOptions): Promise
   await perform(prepared);
 }
 
-async function prepare(run: CommandRun, target: ClusterAccess, options: UpgradeOptions): Promise<Prepared> {
+async function prepare(
+  run: CommandRun,
+  target: ClusterAccess,
+  options: UpgradeOptions,
+  signal: AbortSignal,
+): Promise<Prepared> {
   const { context, flags } = run;
   const { client } = target;
   const observed = await observeCluster(target);
@@ -66,7 +85,8 @@ async function prepare(run: CommandRun, target: ClusterAccess, options: UpgradeO
     ...joinManifests(context.templatesDir, settings),
     ...(await brokerAccess(context.templatesDir, client, observed.brokers)),
   ];
-  const drifts = await compareObjects({ client, on: 'cluster' }, manifests);
+  const extras = await findExtras(client, manifests);
+  const drifts = [...(await compareObjects({ client, on: 'cluster' }, manifests)), ...extras.map(extraDrift)];
   if (!options.rollback && !options.takeOver) refuseOthers(observed.daemonSets);
   const active = observed.gateways.find(({ status }) => status.haStatus === 'active');
   const plan = planUpgrade(observed, {
@@ -78,8 +98,9 @@ async function prepare(run: CommandRun, target: ClusterAccess, options: UpgradeO
     run,
     target,
     deadline: startDeadline(context.clock, flags.timeoutMs ?? DEFAULT_TIMEOUT_MS),
-    signal: context.interrupted(),
+    signal,
     manifests,
+    extras,
     back: false,
     connected: active === undefined ? [] : connectedClusters(active.status.connections),
   };

@@ -13,6 +13,8 @@ export interface UpgradeWork {
   readonly signal: AbortSignal;
   /** The manifests to end with. */
   readonly manifests: readonly KubeObject[];
+  /** Objects of former versions that are to go. */
+  readonly extras: readonly KubeObject[];
   /** Going back, to a version that may tell less of itself. */
   readonly back: boolean;
   /** IDs of the clusters that were connected before. */

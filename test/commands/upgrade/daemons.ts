@@ -77,6 +77,7 @@ export class Daemons {
     }
     const [offer] = this.#kube
       .all(RESOURCES.leases)
+      .filter(({ metadata }) => metadata.name === 'submariner-gateway-lock')
       .map(({ metadata }) => Object.values(metadata.annotations ?? {})[0]);
     if (typeof offer === 'string' && offer !== '') this.active = offer.replace(/-submariner-gateway$/, '');
     if (['list', 'get'].includes(verb)) this.#reconcile();

@@ -1,0 +1,35 @@
+import { readlinkSync } from 'node:fs';
+import { hostname } from 'node:os';
+
+/** A process, as another one on the same machine can look for it. */
+export interface ProcessIdentity {
+  readonly host: string;
+  /** Where the number means something: the PID namespace, '' where there are none. */
+  readonly space: string;
+  readonly pid: number;
+}
+
+/** This process. */
+export function ownIdentity(): ProcessIdentity {
+  return { host: hostname(), space: pidNamespace(), pid: process.pid };
+}
+
+function pidNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return '';
+  }
+}
+
+/** Whether a process is known to have ended: false for one that cannot be seen from here. */
+export function hasEnded({ host, space, pid }: ProcessIdentity): boolean {
+  const own = ownIdentity();
+  if (host !== own.host || space !== own.space || pid === own.pid) return false;
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+}
