@@ -231,11 +231,16 @@ const OLD: readonly KubeObject[] = [
     kind: 'ClusterRoleBinding',
     metadata: { name: 'submariner-old' },
   },
-  { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'submariner-old', namespace: NAMESPACE } },
+  {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { name: 'submariner-old', namespace: NAMESPACE, labels: { component: 'old' } },
+  },
 ];
 
 /** What a former version applied, what others made of the same kinds, and what both applied. */
 async function withFormer(west: FakeKube): Promise<void> {
+  west.showManagedFields = true;
   const { clusterRoles, clusterRoleBindings, serviceAccounts } = RESOURCES;
   const rules = [{ apiGroups: [''], resources: ['pods'], verbs: ['list'] }];
   const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'submariner-old' };

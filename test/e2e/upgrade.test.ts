@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Pod } from '../../src/kube/objects.ts';
@@ -10,6 +11,13 @@ const NAMESPACE = 'submariner-operator';
 /** On a busy machine programs stand still for seconds; a gateway that does is not to be taken for a dead one here. */
 const PATIENT =
   '--gateway-probe-interval 1000 --gateway-lease-duration 30 --gateway-renew-deadline 20 --gateway-retry-period 2';
+
+/** What a former version had. */
+const FORMER = `apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: { name: submariner-former }
+rules: [{ apiGroups: [''], resources: [pods], verbs: [list] }]
+`;
 
 describe('upgrades with traffic running', () => {
   const sandbox = new TestSandbox();
@@ -90,7 +98,13 @@ describe('upgrades with traffic running', () => {
   }, 400_000);
 
   test('an upgrade loses no packet, and a second run finds nothing to do', async () => {
+    const former = path.join(sandbox.root, 'former.yaml');
+    writeFileSync(former, FORMER);
+    const applied = ['--context', 'east', 'apply', '--server-side', '-f', former];
+    sandbox.kubectl(...applied, '--field-manager', 'subctl');
     const { code, stdout, stderr, reports } = await across('upgrade', '--yes', '-o', 'json', ...east);
+    const roles = sandbox.kubectl('--context', 'east', 'get', 'clusterroles', '-o', 'name');
+    expect([roles.includes('submariner-former'), roles.includes('submariner-gateway')]).toEqual([false, true]);
     expect({ code, stderr }).toMatchObject({ code: 0 });
     const { to, replacements } = JSON.parse(stdout) as { to: string; replacements: readonly object[] };
     expect(running()).toEqual(images(to));
@@ -121,18 +135,27 @@ describe('upgrades with traffic running', () => {
     await sandbox.ok('show', 'connections', '--wait', '--timeout', '1m', ...sandbox.kubeconfig);
   }, 400_000);
 
-  test('stopped in the middle it can be taken back', async () => {
+  test('stopped in the middle it can be taken back; nobody else changes the cluster meanwhile', async () => {
     const before = running();
     const wrong = ['--image-override', 'submariner-gateway=registry.example/nothing:1'];
     const child = sandbox.start(['upgrade', '--yes', ...wrong, ...east]);
     let said = '';
+    let others: Promise<readonly Finished[]> | undefined;
     child.stderr?.on('data', (text: Buffer) => {
-      const known = said.includes('ErrImagePull');
       said += text.toString();
-      if (!known && said.includes('ErrImagePull')) child.kill('SIGINT');
+      if (!said.includes('ErrImagePull')) return;
+      const join = ['join', 'broker-info.subm', '--yes', '--health-check-interval', '3', ...east];
+      others ??= Promise.all([sandbox.run('upgrade', '--yes', ...east), sandbox.run(...join)]).finally(() =>
+        child.kill('SIGINT'),
+      );
     });
     const outcome = await finished(child);
     expect(outcome).toMatchObject({ code: 130, stderr: expect.stringContaining('was interrupted') });
+    const refused = {
+      code: 1,
+      stderr: expect.stringMatching(/is being changed by .* \(subctl upgrade, \w+\) since 20/),
+    };
+    expect(await others).toMatchObject([refused, refused]);
     expect((await sandbox.run('diff', ...east)).code).toBe(1);
     await sandbox.ok('upgrade', '--rollback', '--yes', ...east);
     expect(running()).toEqual(before);

@@ -90,6 +90,8 @@ export class FakeKube implements KubeClient {
   ) => ExecResult | Promise<ExecResult> = () => ({ exitCode: 0, stdout: '', stderr: '' });
   /** Stamps creationTimestamp. */
   now: () => number = () => Date.now();
+  /** Whether answers to get and list say who owns which fields, as a real server's do. */
+  showManagedFields = false;
   #version = 100;
   #compacted = 0;
   #down = false;
@@ -158,7 +160,7 @@ export class FakeKube implements KubeClient {
   async get<T extends KubeObject>(type: ResourceType, name: string, options: { namespace?: string } = {}): Promise<T> {
     const namespace = scope(type, options.namespace);
     await this.#enter({ verb: 'get', resource: type.plural, name, ...(namespace === undefined ? {} : { namespace }) });
-    return structuredClone(this.#require(type, namespace, name).object) as T;
+    return this.#shown<T>(this.#require(type, namespace, name));
   }
 
   async find<T extends KubeObject>(
@@ -176,7 +178,8 @@ export class FakeKube implements KubeClient {
 
   async list<T extends KubeObject>(type: ResourceType, options: ListOptions = {}): Promise<ListResult<T>> {
     await this.#enter({ verb: 'list', resource: type.plural, ...named(options.namespace) });
-    return { items: this.#select<T>(type, options), resourceVersion: String(this.#version) };
+    const items = this.#stored(type, options).map((stored) => this.#shown<T>(stored));
+    return { items, resourceVersion: String(this.#version) };
   }
 
   async *watch<T extends KubeObject>(type: ResourceType, options: WatchOptions): AsyncIterable<WatchEvent<T>> {
@@ -315,13 +318,21 @@ export class FakeKube implements KubeClient {
 
   // oxlint-disable-next-line typescript/no-unnecessary-type-parameters
   #select<T extends KubeObject>(type: ResourceType, options: ListOptions): readonly T[] {
+    return this.#stored(type, options).map(({ object }) => structuredClone(object) as T);
+  }
+
+  #stored(type: ResourceType, options: ListOptions): readonly Stored[] {
     const prefix = `${resourcePath(type)} `;
     return [...this.#objects]
       .filter(([key]) => key.startsWith(prefix))
-      .map(([, stored]) => stored.object)
-      .filter((object) => selected(object, options))
-      .sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1))
-      .map((object) => structuredClone(object) as T);
+      .map(([, stored]) => stored)
+      .filter(({ object }) => selected(object, options))
+      .sort((a, b) => (sortKey(a.object) < sortKey(b.object) ? -1 : 1));
+  }
+
+  #shown<T extends KubeObject>({ object, owners }: Stored): T {
+    const copy = structuredClone(object) as T;
+    return this.showManagedFields ? { ...copy, metadata: { ...copy.metadata, managedFields: owners } } : copy;
   }
 
   #require(type: ResourceType, namespace: string | undefined, name: string): Stored {
