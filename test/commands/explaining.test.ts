@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import type { Explanation } from '../../src/commands/explain/render.ts';
 import type { ExecResult, KubeObject } from '../../src/kube/client.ts';
@@ -5,7 +7,7 @@ import { KubeApiError } from '../../src/kube/errors.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { EAST, nodeNetwork, ownNetwork, pod, podIp, WEST } from './explain/evidence.ts';
 import { fleet, type Fleet, NAMESPACE } from './fleet.ts';
-import type { Harness } from './harness.ts';
+import { Harness } from './harness.ts';
 
 const printed = (value: object): ExecResult => ({ exitCode: 0, stdout: `${JSON.stringify(value)}\n`, stderr: '' });
 
@@ -99,6 +101,30 @@ describe('bad input', () => {
     const { stderr, exitCode } = await harness.run('explain', 'east:pod/p2', 'west:pod/p3');
     expect(stderr).toContain('cluster west has not joined');
     expect(exitCode).toBe(1);
+  });
+
+  test('two contexts of one cluster', async () => {
+    const { east } = world();
+    const { stderr, exitCode } = await new Harness({ east, again: east }).run('explain', 'pod/p2', 'pod/p3');
+    expect({ exitCode, stderr }).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('are in one cluster') });
+    expect(stderr).toContain('contexts east and again are the same cluster; it is looked at once');
+  });
+
+  test.each([
+    ['a directory of something else', (at: string) => at],
+    ['a file of something else', (at: string) => path.join(at, 'notes.txt')],
+    ['an empty file', (at: string) => path.join(at, 'empty')],
+  ])('%s is no archive', async (_, where) => {
+    const { harness } = world();
+    writeFileSync(path.join(harness.directory, 'notes.txt'), 'hello');
+    writeFileSync(path.join(harness.directory, 'empty'), '');
+    const args = ['explain', '--archive', where(harness.directory), '10.130.2.2', '10.131.2.2'];
+    const { stderr, exitCode } = await harness.run(...args);
+    expect({ exitCode, stderr }).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining('is not an archive of subctl gather'),
+    });
+    expect(stderr).toContain('Hint: Give the .tar.gz that subctl gather wrote');
   });
 
   test('a headless Service, a pod without address', async () => {

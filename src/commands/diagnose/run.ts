@@ -1,5 +1,6 @@
 import { ExpectedError, UsageError, messageOf } from '../../runtime/errors.ts';
 import type { CommandRun } from '../context.ts';
+import { distinctClusters } from '../distinct.ts';
 import { renderStructured } from '../output.ts';
 import type { ImageOptions } from '../join/images.ts';
 import { overClusters, type Problem } from '../show/loop.ts';
@@ -134,27 +135,16 @@ async function examine(category: Category | 'all', examination: Examination): Pr
   return results;
 }
 
-/** Of contexts of one cluster only the first is examined; the others are said. */
-async function distinct(run: CommandRun, clusters: readonly DiagnosedCluster[]): Promise<readonly DiagnosedCluster[]> {
-  const seen = new Map<string, DiagnosedCluster>();
-  for (const cluster of clusters) {
-    const uid = await cluster.facts.uid().catch(() => cluster.client.server);
-    const before = seen.get(uid);
-    if (before === undefined) seen.set(uid, cluster);
-    else run.reporter.warn(`contexts ${before.name} and ${cluster.name} are the same cluster; it is examined once`);
-  }
-  return [...seen.values()];
-}
-
 /** `subctl diagnose CATEGORY`: rejects with ExpectedError when a check failed or a cluster could not be looked at. */
 export async function diagnose(run: CommandRun, category: Category | 'all', options: DiagnoseOptions): Promise<void> {
   const { connection, timeoutMs = DEFAULT_TIMEOUT_MS } = run.flags;
   const deadline = startDeadline(run.context.clock, timeoutMs);
   const access = await run.access();
   const { results: looked, problems } = await overClusters(run, async (cluster) => diagnosed(cluster, access));
-  const clusters = await distinct(
+  const clusters = await distinctClusters(
     run,
     looked.map(({ value }) => value),
+    { idOf: async ({ facts, client }) => facts.uid().catch(() => client.server), once: 'examined' },
   );
   const named = connection.contexts !== undefined || connection.context !== undefined;
   const chosen = named || clusters.every(({ submariner }) => submariner === undefined);

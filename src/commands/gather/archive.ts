@@ -18,6 +18,13 @@ import {
 
 /** Larger archives are not what subctl gather writes. */
 const MAX_BYTES = 2 ** 31 - 1;
+/** Logs and YAML become 10 to 50 times smaller; what grows more than this was made to fill the memory. */
+const MAX_RATIO = 100;
+const SMALL_BYTES = 64 * 1024 * 1024;
+
+function maxBytes(compressedBytes: number): number {
+  return Math.min(MAX_BYTES, Math.max(SMALL_BYTES, compressedBytes * MAX_RATIO));
+}
 
 /** Content of a file of the archive; undefined when there is none of that name. */
 type ReadArchived = (file: string) => Promise<Buffer | undefined>;
@@ -49,7 +56,10 @@ export interface GatherArchive extends Omit<ArchiveIndex, 'clusters'> {
  * is not ours.
  */
 export async function openArchive(file: string): Promise<GatherArchive> {
-  const read = (await statOf(file)).isDirectory() ? directoryReader(file) : await tarReader(file);
+  const stats = await statOf(file);
+  // Reading some of them never ends.
+  if (stats.isCharacterDevice() || stats.isBlockDevice()) throw notOurs(file, 'it is a device');
+  const read = stats.isDirectory() ? directoryReader(file) : await tarReader(file);
   const index = parseIndex(file, await read(INDEX_FILE));
   return { ...index, file, clusters: index.clusters.map((cluster) => gatheredCluster(cluster, read)) };
 }
@@ -98,7 +108,9 @@ function directoryReader(directory: string): ReadArchived {
 async function tarReader(file: string): Promise<ReadArchived> {
   const [{ gunzipSync }, { readTar, TarError }] = await Promise.all([import('node:zlib'), import('./tar.ts')]);
   try {
-    const files = readTar(gunzipSync(await readFile(file), { maxOutputLength: MAX_BYTES }));
+    const packed = await readFile(file);
+    if (packed.length === 0) throw new TarError('it is empty');
+    const files = readTar(gunzipSync(packed, { maxOutputLength: maxBytes(packed.length) }));
     const index = files.find((one) => path.posix.basename(one.path) === INDEX_FILE && depth(one.path) <= 1);
     const root = index === undefined ? '' : index.path.slice(0, -INDEX_FILE.length);
     const byName = new Map(files.map((one) => [one.path, one.bytes]));

@@ -104,6 +104,14 @@ describe('an archive', () => {
   });
 
   test.each<readonly [string, Buffer, RegExp]>([
+    ['empty', Buffer.alloc(0), /is not an archive of subctl gather: it is empty/],
+    ['much larger than it looks', gzipSync(Buffer.alloc(80 * 1024 * 1024)), /it is larger than any of them/],
+    ['an empty tar', gzipSync(Buffer.alloc(1024)), /it has no index\.json/],
+    [
+      'a damaged gzip',
+      Buffer.concat([tarGz(FILES).subarray(0, 200), Buffer.alloc(400, 7)]),
+      /not compressed with gzip, or damaged|ends in/,
+    ],
     ['no gzip', Buffer.from('hello'), /is not an archive of subctl gather: it is not compressed with gzip/],
     ['no tar', gzipSync(Buffer.alloc(4096, 'x')), /is not an archive of subctl gather: a header is damaged/],
     ['cut', tarGz(FILES).subarray(0, 300), /ends in the middle/],
@@ -122,6 +130,10 @@ describe('an archive', () => {
       message: expect.stringMatching(message),
       hint: expect.any(String),
     });
+  });
+
+  test('a device is not read', async () => {
+    await expect(openArchive('/dev/zero')).rejects.toThrow(/it is a device/);
   });
 
   test('a file that is not there, and a directory that is none', async () => {

@@ -80,6 +80,16 @@ describe.each(WAYS.map((words) => ({ words })))('$words refuses, before it makes
     expect(stderr).toContain('Hint: ');
   });
 
+  test('a namespace in which nothing may be made', async () => {
+    const east = { lacking: ['create pods'] };
+    const outcome = await attempt(east, {}, [...words, ...BOTH, '--namespace', 'mine']);
+    expect(outcome).toMatchObject({
+      exitCode: 1,
+      writes: 0,
+      stderr: expect.stringContaining('east: create pods in namespace mine'),
+    });
+  });
+
   test('a context that is not there', async () => {
     const { exitCode, stderr } = await attempt({}, {}, [...words, '--context', 'east', '--tocontext', 'north']);
     expect({ exitCode, stderr }).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('it has east, west') });
