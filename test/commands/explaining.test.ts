@@ -103,6 +103,19 @@ describe('bad input', () => {
     expect(exitCode).toBe(1);
   });
 
+  test('interrupted, it says nothing of a way of which it has not seen all', async () => {
+    const controller = new AbortController();
+    const { east, west } = world();
+    const plain = east.onExec;
+    east.onExec = (...call) => {
+      controller.abort();
+      return plain(...call);
+    };
+    const harness = new Harness({ east, west }, { interrupted: controller.signal });
+    const { stdout, stderr } = await harness.run('explain', 'east:pod/p2', 'west:pod/p3');
+    expect({ stdout, stderr }).toEqual({ stdout: '', stderr: expect.stringContaining('interrupted') });
+  });
+
   test('two contexts of one cluster', async () => {
     const { east } = world();
     const { stderr, exitCode } = await new Harness({ east, again: east }).run('explain', 'pod/p2', 'pod/p3');

@@ -8,6 +8,7 @@ import { openArchive } from '../gather/archive.ts';
 import { renderStructured } from '../output.ts';
 import { overClusters } from '../show/loop.ts';
 import { reportProblems } from '../show/run.ts';
+import { refuseWhenInterrupted } from '../testpods/run.ts';
 import { collectEvidence } from './collect.ts';
 import { parsePlace, type PlaceText } from './place.ts';
 import { type Explanation, explanation, renderExplanation } from './render.ts';
@@ -78,9 +79,11 @@ export async function explain(run: CommandRun, args: readonly string[], options:
   if (fromText.kind === 'service') {
     throw new UsageError(`a packet does not start at a Service: ${fromText.text}`, { hint: 'Give one of its pods.' });
   }
+  const signal = run.context.interrupted();
   const result = await run.reporter.step('Reading the way', async (step) => {
     const sources = await sourcesOf(run, options);
-    const way = await followWay(sources, [fromText, toText], run.context.interrupted());
+    const way = await followWay(sources, [fromText, toText], signal);
+    refuseWhenInterrupted(signal);
     step.clear();
     return way;
   });

@@ -5,7 +5,13 @@ import { ExpectedError, UsageError } from '../../../runtime/errors.ts';
 import type { CommandRun } from '../../context.ts';
 import { discoverNetwork } from '../../discovery/index.ts';
 import { chooseImages, type ImageOptions } from '../../join/images.ts';
-import { withTestPods, type TestPod, type TestPodRequest, type TestPods } from '../../testpods/run.ts';
+import {
+  refuseWhenInterrupted,
+  withTestPods,
+  type TestPod,
+  type TestPodRequest,
+  type TestPods,
+} from '../../testpods/run.ts';
 import { sendProbes } from '../../testpods/send.ts';
 import { orReason } from '../../testpods/told.ts';
 import type { Deadline } from '../../waiting.ts';
@@ -158,6 +164,8 @@ async function look(run: CommandRun, sites: readonly Site[], pods: TestPods, sig
     const met = await meetAll(run, places, planned, { signal, sites });
     const ways = planned.flatMap((way) => wayOf(way, met) ?? []);
     const sizes = await measureSizes(places, sites, { ways, signal });
+    // What was cut short is no finding.
+    refuseWhenInterrupted(signal);
     step.done(`Looked around on ${where}`);
     const failed = pods.problems.map(({ clusterId, node, reason }) => ({
       cluster: clusterId,
