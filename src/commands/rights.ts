@@ -55,14 +55,14 @@ async function missingRights({ where, client, rights, ifNone }: RightsAt): Promi
 }
 
 function groupByPlace(missing: readonly (Omit<Right, 'verbs'> & { readonly verb: string })[]): readonly string[] {
-  const verbsOf = new Map<string, string[]>();
+  const verbsOf = new Map<string, Set<string>>();
   for (const { verb, type, subresource, namespace, name } of missing) {
     const plural = subresource === undefined ? type.plural : `${type.plural}/${subresource}`;
     const resource = type.group === '' ? plural : `${plural}.${type.group}`;
     const place = `${resource}${name === undefined ? '' : ` ${name}`}${namespace === undefined ? ' (cluster-wide)' : ` in namespace ${namespace}`}`;
-    verbsOf.set(place, [...(verbsOf.get(place) ?? []), verb]);
+    verbsOf.set(place, (verbsOf.get(place) ?? new Set()).add(verb));
   }
-  return [...verbsOf].map(([place, verbs]) => `${verbs.join(', ')} ${place}`);
+  return [...verbsOf].map(([place, verbs]) => `${[...verbs].join(', ')} ${place}`);
 }
 
 /** Rejects with one ExpectedError that lists every missing right of all the given places; nothing is changed before. */

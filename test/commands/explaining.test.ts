@@ -158,12 +158,15 @@ describe('bad input', () => {
   });
 
   test('no right to look into a cluster', async () => {
-    const { harness, west } = world();
+    const { harness, east, west } = world();
     west.onCall = () =>
       new KubeApiError(403, { message: 'forbidden' }, { server: 'https://west:6443', method: 'GET', path: '/x' });
     const { stderr, exitCode } = await harness.run('explain', 'east:pod/p2', 'west:pod/p3');
     expect(stderr).toContain('context west');
     expect(stderr).toContain('forbidden');
     expect(exitCode).not.toBe(0);
+    east.onCall = west.onCall;
+    const none = await harness.run('explain', 'east:pod/p2', 'west:pod/p3');
+    expect(none).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('no cluster could be looked at') });
   });
 });

@@ -3,8 +3,10 @@ import type { CommandRun } from '../context.ts';
 import { distinctClusters } from '../distinct.ts';
 import { renderStructured } from '../output.ts';
 import type { ImageOptions } from '../join/images.ts';
+import { findRecorded } from '../join/localcluster.ts';
 import { overClusters, type Problem } from '../show/loop.ts';
 import { reportProblems } from '../show/run.ts';
+import type { ShownCluster } from '../show/view.ts';
 import { refuseWhenInterrupted } from '../testpods/run.ts';
 import { type Deadline, startDeadline } from '../waiting.ts';
 import type { Category, Check, CheckContext, Outcome } from './check.ts';
@@ -140,7 +142,10 @@ export async function diagnose(run: CommandRun, category: Category | 'all', opti
   const { connection, timeoutMs = DEFAULT_TIMEOUT_MS } = run.flags;
   const deadline = startDeadline(run.context.clock, timeoutMs);
   const access = await run.access();
-  const { results: looked, problems } = await overClusters(run, async (cluster) => diagnosed(cluster, access));
+  // Which rights are missing before join, its own check tells.
+  const readRecord = category === 'pre' ? findRecorded : undefined;
+  const look = async (cluster: ShownCluster): Promise<DiagnosedCluster> => diagnosed(cluster, access);
+  const { results: looked, problems } = await overClusters(run, look, undefined, readRecord);
   const clusters = await distinctClusters(
     run,
     looked.map(({ value }) => value),
@@ -167,8 +172,9 @@ async function finish(run: CommandRun, results: readonly CheckResult[], problems
     run.reporter.done(counts);
     return;
   }
-  const unseen = problems.length === 0 ? '' : `; ${problems.length} clusters could not be looked at`;
-  throw new ExpectedError(`${counts}${unseen}`, {
+  const { length } = problems;
+  const unseen = length === 0 ? [] : [`${length === 1 ? '1 cluster' : `${length} clusters`} could not be looked at`];
+  throw new ExpectedError([...(results.length === 0 ? [] : [counts]), ...unseen].join('; '), {
     hint: 'Each line with ✗ is followed by what mends it. Start with the first: what comes later often follows from it.',
   });
 }

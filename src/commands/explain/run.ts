@@ -28,6 +28,11 @@ async function sourcesOf(run: CommandRun, { archive }: ExplainOptions): Promise<
   }
   const { results, problems } = await overClusters(run, async (cluster) => liveSource(cluster));
   reportProblems(run, problems);
+  if (results.length === 0) {
+    throw new ExpectedError('no cluster could be looked at', {
+      hint: 'Choose the clusters to look at with --contexts, or read an archive: --archive.',
+    });
+  }
   const sources = results.map(({ cluster, value }) => ({ name: cluster.name, client: cluster.client, value }));
   const idOf = async ({ client }: (typeof sources)[number]): Promise<string> => uidOf(client);
   const distinct = await distinctClusters(run, sources, { idOf, once: 'looked at' });

@@ -20,6 +20,8 @@ import {
 const MAX_BYTES = 2 ** 31 - 1;
 /** Logs and YAML become 10 to 50 times smaller; what grows more than this was made to fill the memory. */
 const MAX_RATIO = 100;
+/** Enough for the first header of an archive; what is something else is not unpacked. */
+const HEAD_BYTES = 8192;
 const SMALL_BYTES = 64 * 1024 * 1024;
 
 function maxBytes(compressedBytes: number): number {
@@ -106,10 +108,14 @@ function directoryReader(directory: string): ReadArchived {
 }
 
 async function tarReader(file: string): Promise<ReadArchived> {
-  const [{ gunzipSync }, { readTar, TarError }] = await Promise.all([import('node:zlib'), import('./tar.ts')]);
+  const [{ constants, gunzipSync }, { readTar, requireTarHeader, TarError }] = await Promise.all([
+    import('node:zlib'),
+    import('./tar.ts'),
+  ]);
   try {
     const packed = await readFile(file);
     if (packed.length === 0) throw new TarError('it is empty');
+    requireTarHeader(gunzipSync(packed.subarray(0, HEAD_BYTES), { finishFlush: constants.Z_SYNC_FLUSH }));
     const files = readTar(gunzipSync(packed, { maxOutputLength: maxBytes(packed.length) }));
     const index = files.find((one) => path.posix.basename(one.path) === INDEX_FILE && depth(one.path) <= 1);
     const root = index === undefined ? '' : index.path.slice(0, -INDEX_FILE.length);

@@ -83,9 +83,21 @@ interface Record {
   readonly bytes: Buffer;
 }
 
+/** Throws TarError unless a text of bytes, which may be cut, begins as an archive does that has files. */
+export function requireTarHeader(head: Buffer): void {
+  const block = head.subarray(0, BLOCK);
+  if (block.length < BLOCK) throw new TarError('it ends in the middle');
+  if (block.every((byte) => byte === 0)) throw new TarError('it has no files');
+  requireChecksum(block);
+}
+
+function requireChecksum(block: Buffer): void {
+  if (Number.parseInt(textAt(block, 148, 8).trim(), 8) !== checksum(block)) throw new TarError('a header is damaged');
+}
+
 /** What starts at a header; throws TarError when it is damaged or cut. */
 function recordAt(archive: Buffer, at: number, block: Buffer): Record {
-  if (Number.parseInt(textAt(block, 148, 8).trim(), 8) !== checksum(block)) throw new TarError('a header is damaged');
+  requireChecksum(block);
   const size = sizeOf(block);
   const bytes = archive.subarray(at + BLOCK, at + BLOCK + size);
   if (bytes.length < size) throw new TarError('it ends in the middle');

@@ -1,5 +1,6 @@
 import { OPERATOR_NAMESPACE, SUBMARINER_NAME } from '../../api/names.ts';
 import type { Submariner } from '../../api/types.ts';
+import type { KubeClient } from '../../kube/client.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
 import type { CommandRun } from '../context.ts';
@@ -31,14 +32,22 @@ export async function chooseContexts(run: CommandRun): Promise<readonly string[]
   return contexts.map(({ name }) => name);
 }
 
+/** How what join recorded is read; undefined for a cluster that has not joined. */
+type ReadRecord = (client: KubeClient) => Promise<Submariner | undefined>;
+
+async function readSubmariner(client: KubeClient): Promise<Submariner | undefined> {
+  return client.find<Submariner>(RESOURCES.submariners, SUBMARINER_NAME, { namespace: OPERATOR_NAMESPACE });
+}
+
 /** Connects to the clusters the flags choose (or to those chosen before) and does `work` in each, all at the same time; failures of one do not stop the others. */
 export async function overClusters<T>(
   run: CommandRun,
   work: (cluster: ShownCluster) => Promise<T>,
   chosen?: readonly string[],
+  readRecord: ReadRecord = readSubmariner,
 ): Promise<LoopResult<T>> {
   const names = chosen ?? (await chooseContexts(run));
-  const outcomes = await Promise.all(names.map(async (name) => attempt(run, name, work)));
+  const outcomes = await Promise.all(names.map(async (name) => attempt(run, name, work, readRecord)));
   return {
     results: outcomes.flatMap((outcome) => ('problem' in outcome ? [] : [outcome])),
     problems: outcomes.flatMap((outcome) => ('problem' in outcome ? [outcome.problem] : [])),
@@ -49,10 +58,11 @@ async function attempt<T>(
   run: CommandRun,
   name: string,
   work: (cluster: ShownCluster) => Promise<T>,
+  readRecord: ReadRecord,
 ): Promise<{ readonly cluster: ShownCluster; readonly value: T } | { readonly problem: Problem }> {
   let clusterName = name;
   try {
-    const cluster = await connect(run, name);
+    const cluster = await connect(run, name, readRecord);
     clusterName = cluster.cluster;
     return { cluster, value: await work(cluster) };
   } catch (error) {
@@ -62,13 +72,11 @@ async function attempt<T>(
   }
 }
 
-async function connect(run: CommandRun, name: string): Promise<ShownCluster> {
+async function connect(run: CommandRun, name: string, readRecord: ReadRecord): Promise<ShownCluster> {
   const access = await run.access();
   const current = run.flags.connection.server !== undefined;
   const target = current ? await access.current() : await access.connect(name);
-  const submariner = await target.client.find<Submariner>(RESOURCES.submariners, SUBMARINER_NAME, {
-    namespace: OPERATOR_NAMESPACE,
-  });
+  const submariner = await readRecord(target.client);
   return {
     ...target,
     submariner,

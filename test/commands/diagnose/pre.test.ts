@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { KubeObject } from '../../../src/kube/client.ts';
+import { KubeApiError } from '../../../src/kube/errors.ts';
 import { RESOURCES } from '../../../src/kube/resources.ts';
 import { FakeKube } from '../../fakes/kube.ts';
 import { Harness, node, withControllers } from '../harness.ts';
@@ -83,4 +84,19 @@ test.each([
   const east = cluster('east', '10.130.0.0/16', ['east-1']);
   const outcome = await new Harness({ east }).run('diagnose', '--pre', ...flags);
   expect(outcome).toMatchObject({ exitCode: 2, stderr: expect.stringContaining(says) });
+});
+
+test('credentials that may not even see whether the cluster has joined: what they lack is told', async () => {
+  const east = cluster('east', '10.130.0.0/16', ['east-1']);
+  const plain = east.onRequest;
+  east.onRequest = (method, path, body) =>
+    path.endsWith('selfsubjectaccessreviews') ? { status: { allowed: false } } : plain(method, path, body);
+  east.onCall = ({ resource }) =>
+    resource === 'submariners'
+      ? new KubeApiError(403, { message: 'forbidden' }, { server: east.server, method: 'GET', path: '/x' })
+      : undefined;
+  const checks = await examine({ east });
+  expect(told(checks, 'rights')).toEqual([expect.stringContaining('the credentials lack rights:')]);
+  const { stderr } = await new Harness({ east }).run('diagnose', 'connections');
+  expect(stderr).toContain('Error: 1 cluster could not be looked at');
 });
