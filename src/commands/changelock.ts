@@ -5,7 +5,7 @@ import { isAlreadyExists, isConflict, isNotFound } from '../kube/errors.ts';
 import type { Lease } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import { ExpectedError } from '../runtime/errors.ts';
-import { hasEnded, ownIdentity, type ProcessIdentity } from '../runtime/identity.ts';
+import { hasEnded, ownIdentity, type ProcessPlace } from '../runtime/identity.ts';
 import type { ClusterAccess } from './access.ts';
 import type { CommandRun } from './context.ts';
 import { formatDuration } from './duration.ts';
@@ -38,7 +38,7 @@ function endMsOf({ spec }: Lease): number {
 /** Annotation with the process that holds the lease. */
 const PROCESS = 'subctl.submariner.io/process';
 
-function renderProcess({ host, space, pid }: ProcessIdentity): string {
+function renderProcess({ host, space, pid }: ProcessPlace): string {
   return JSON.stringify([host, space, pid]);
 }
 
@@ -174,8 +174,8 @@ export async function whileAlone<T>(
   { what, force, signal }: ChangeRequest,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const user = run.context.env['USER'] ?? run.context.env['LOGNAME'] ?? 'somebody';
-  const holder = `${user} on ${ownIdentity().host} (${what}, ${randomBytes(3).toString('hex')})`;
+  const { user, host } = ownIdentity();
+  const holder = `${user} on ${host} (${what}, ${randomBytes(3).toString('hex')})`;
   const lease = await take(run, target, holder, force);
   if (lease === undefined) return work(signal);
   const lock = new HeldLock(run, target.client, lease);

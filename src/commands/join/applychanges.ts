@@ -3,7 +3,6 @@ import type { KubeObject } from '../../kube/client.ts';
 import type { DaemonSet, Node, Pod } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { applyManifests } from '../applying.ts';
-import { whileAlone } from '../changelock.ts';
 import type { CommandRun } from '../context.ts';
 import { compareObjects, type ObjectDrift } from '../drift/comparison.ts';
 import { listGateways } from '../gateway/handover.ts';
@@ -17,24 +16,11 @@ import type { JoinPlan } from './preflight.ts';
 /** With another value of this, a gateway has no tunnels before the other clusters have it too: nothing to wait for. */
 const PARTING = /SUBMARINER_CABLEDRIVER/;
 
-/** Applies everything to the cluster; to one that has joined only while no other subctl changes it. */
-export async function applyToCluster(
-  run: CommandRun,
-  plan: JoinPlan,
-  objects: readonly KubeObject[],
-  deadline: Deadline,
-): Promise<readonly Written[]> {
-  if (!plan.claimant.joinedBefore) return applyAlone(run, plan, objects, deadline);
-  // Interrupted, the process just ends: running join again goes on.
-  const request = { what: 'subctl join', force: false, signal: new AbortController().signal };
-  return whileAlone(run, plan.target, request, async () => applyAlone(run, plan, objects, deadline));
-}
-
 /**
- * Daemons that run already are replaced one after another, as an upgrade does: each
+ * Applies everything to the cluster. Daemons that run already are replaced one after another, as an upgrade does: each
  * has to work before the next one goes, the active gateway hands over first.
  */
-async function applyAlone(
+export async function applyToCluster(
   run: CommandRun,
   plan: JoinPlan,
   objects: readonly KubeObject[],

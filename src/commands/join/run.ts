@@ -5,6 +5,7 @@ import type { Node, ServiceAccount } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { endCredentials } from '../brokercredential.ts';
 import { readBrokerInfoFile } from '../brokerinfofile.ts';
+import { whileAlone } from '../changelock.ts';
 import type { CommandRun } from '../context.ts';
 import { written, type Written } from '../objects.ts';
 import { printResult, reportWritten } from '../report.ts';
@@ -30,7 +31,7 @@ const DEFAULT_TIMEOUT_MS = 5 * 60_000;
 
 /** Joins a cluster; every step can be repeated, so a second run completes an interrupted one and otherwise changes nothing. */
 export async function join(run: CommandRun, file: string, options: JoinOptions): Promise<void> {
-  const { context, flags, reporter } = run;
+  const { context, flags } = run;
   checkJoinFlags(options);
   const info = await readBrokerInfoFile(path.resolve(context.cwd, file), context.clock.now());
   const plan = await prepareJoin(run, file, info, options);
@@ -43,6 +44,15 @@ export async function join(run: CommandRun, file: string, options: JoinOptions):
     return;
   }
   await agreeToChanges(run, plan.settings.clusterId, plan.changes);
+  const work = async (): Promise<void> => carryOut(run, plan, deadline);
+  if (!plan.claimant.joinedBefore) return work();
+  // Interrupted, the process just ends: running join again goes on.
+  const request = { what: 'subctl join', force: false, signal: new AbortController().signal };
+  await whileAlone(run, plan.target, request, work);
+}
+
+async function carryOut(run: CommandRun, plan: JoinPlan, deadline: Deadline): Promise<void> {
+  const { context, reporter } = run;
   const member = await becomeMember(run, plan, deadline);
   const labelled = await labelGateways(plan);
   const manifests = joinManifests(context.templatesDir, plan.settings);
