@@ -62,7 +62,8 @@ function withEngines(kube: FakeKube, log: string[], reason: (name: string) => st
 function settle(kube: FakeKube, log: string[], reason: (name: string) => string): void {
   if (kube.all(RESOURCES.daemonSets, NAMESPACE).length === 0) return;
   const offered = kube
-    .all<Lease>(RESOURCES.leases, NAMESPACE)[0]
+    .all<Lease>(RESOURCES.leases, NAMESPACE)
+    .find(({ metadata }) => metadata.name === 'submariner-gateway-lock')
     ?.metadata.annotations?.[OFFER_ANNOTATION]?.replace('-submariner-gateway', '');
   const gateways = kube.all<Gateway & KubeObject>(RESOURCES.gateways, NAMESPACE);
   const active = gateways.find(({ status }) => status.haStatus === 'active')?.metadata.name;
