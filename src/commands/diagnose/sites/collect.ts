@@ -29,6 +29,8 @@ export interface SurveyOptions extends ImageOptions {
   readonly deadline: Deadline;
   readonly signal: AbortSignal;
   readonly testPods: boolean;
+  /** Gateways of each cluster. */
+  readonly maxNodes: number;
   readonly wishes: SiteWishes;
 }
 
@@ -193,8 +195,9 @@ export async function surveySites(
   options: SurveyOptions,
 ): Promise<Survey> {
   const { wishes, testPods, deadline, signal } = options;
-  const sites = await Promise.all(clusters.map(async (cluster) => readSite(cluster, wishes)));
-  refuseUnknownNodes(wishes, sites);
+  const all = await Promise.all(clusters.map(async (cluster) => readSite(cluster, wishes)));
+  refuseUnknownNodes(wishes, all);
+  const sites = all.map((site) => ({ ...site, gateways: site.gateways.slice(0, options.maxNodes) }));
   const nothing = { sites, kernels: [], taken: [], ways: [], sizes: [], podLinks: [] };
   if (!testPods) return { ...nothing, untried: '--no-test-pods was given, and it takes pods on the gateway nodes' };
   const requests = await Promise.all(
