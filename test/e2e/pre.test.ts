@@ -112,7 +112,7 @@ const FAULTS: readonly Fault[] = [
   {
     name: 'image that is not there',
     inject: () => undefined,
-    flags: ['--image-override', 'submariner-routeagent=registry.example/nothing:1', '--timeout', '5s'],
+    flags: ['--image-override', 'submariner-routeagent=registry.example/nothing:1', '--timeout', '20s'],
     expected: /^east kernel: node east-1: the probe pod does not run: .*ErrImagePull/,
     heal: () => undefined,
   },
