@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from
 import path from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { parseBrokerInfo, renderBrokerInfo, type BrokerInfo } from '../../src/api/brokerinfo.ts';
-import { eventually, type Finished, TestSandbox } from './subctl.ts';
+import { eventually, type Finished, REAL, TestSandbox } from './subctl.ts';
 
 const EAST = ['--context', 'east', '--gateways', '1', '--cable-driver', 'vxlan'];
 const WEST = ['--context', 'west', '--gateways', '1', '--cable-driver', 'vxlan'];
@@ -244,7 +244,7 @@ test('a UDP port that is taken on the gateway node is told by join and show', as
   const thief = spawn('nsenter', [...inNode.slice(1), 'socat', '-u', 'UDP4-LISTEN:4490', '/dev/null']);
   children.push(thief);
   await eventually(listeners, (text) => text.includes(':4490'));
-  const joined = await subctl('join', 'broker-info.subm', ...EAST, '--timeout', '6s');
+  const joined = await subctl('join', 'broker-info.subm', ...EAST, '--timeout', REAL ? '40s' : '6s');
   expect(joined).toMatchObject({ code: 1, stderr: expect.stringContaining('east-1: NAT discovery: UDP port 4490') });
   expect(await shown('gateways')).toContain('UDP port 4490 of this node is taken');
   thief.kill('SIGKILL');

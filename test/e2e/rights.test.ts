@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { KubeObject } from '../../src/kube/client.ts';
 import type { Role, RoleBinding } from '../../src/kube/objects.ts';
 import type { Authorization } from '../../src/sandbox/authorizations.ts';
-import { eventually, TestSandbox } from './subctl.ts';
+import { eventually, REAL, TestSandbox } from './subctl.ts';
 
 /** One right of a service account: one verb on one kind in one namespace. */
 interface Right {
@@ -157,7 +157,7 @@ async function join(cluster: string, nodes: readonly string[], ...settings: read
   noteRights();
 }
 
-const logged = process.env['KUBEBUILDER_ASSETS'] === undefined;
+const logged = !REAL;
 
 beforeAll(async () => {
   if (!logged) return;

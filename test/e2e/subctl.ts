@@ -89,6 +89,9 @@ export class TestSandbox {
   }
 }
 
+/** Whether the sandboxes run a kube-apiserver: it is older, takes its time, and remembers some things for a while. */
+export const REAL = process.env['KUBEBUILDER_ASSETS'] !== undefined;
+
 /** With KUBEBUILDER_ASSETS=DIR every sandbox of the tests runs the kube-apiserver and etcd in DIR. */
 function controlPlaneOf(args: readonly string[]): readonly string[] {
   const assets = process.env['KUBEBUILDER_ASSETS'];
