@@ -125,7 +125,9 @@ class HeldLock {
     this.#run = run;
     this.#client = client;
     this.#lease = lease;
-    this.#timer = setInterval(() => (this.#renewing = this.#renew()), RENEW_MS);
+    this.#timer = setInterval(() => {
+      this.#renewing = this.#renew();
+    }, RENEW_MS);
     this.#timer.unref();
   }
 

@@ -160,7 +160,7 @@ export class FakeKube implements KubeClient {
   async get<T extends KubeObject>(type: ResourceType, name: string, options: { namespace?: string } = {}): Promise<T> {
     const namespace = scope(type, options.namespace);
     await this.#enter({ verb: 'get', resource: type.plural, name, ...(namespace === undefined ? {} : { namespace }) });
-    return this.#shown<T>(this.#require(type, namespace, name));
+    return this.#shown(this.#require(type, namespace, name)) as T;
   }
 
   async find<T extends KubeObject>(
@@ -178,7 +178,7 @@ export class FakeKube implements KubeClient {
 
   async list<T extends KubeObject>(type: ResourceType, options: ListOptions = {}): Promise<ListResult<T>> {
     await this.#enter({ verb: 'list', resource: type.plural, ...named(options.namespace) });
-    const items = this.#stored(type, options).map((stored) => this.#shown<T>(stored));
+    const items = this.#stored(type, options).map((stored) => this.#shown(stored) as T);
     return { items, resourceVersion: String(this.#version) };
   }
 
@@ -330,8 +330,8 @@ export class FakeKube implements KubeClient {
       .sort((a, b) => (sortKey(a.object) < sortKey(b.object) ? -1 : 1));
   }
 
-  #shown<T extends KubeObject>({ object, owners }: Stored): T {
-    const copy = structuredClone(object) as T;
+  #shown({ object, owners }: Stored): KubeObject {
+    const copy = structuredClone(object);
     return this.showManagedFields ? { ...copy, metadata: { ...copy.metadata, managedFields: owners } } : copy;
   }
 
