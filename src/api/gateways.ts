@@ -1,5 +1,6 @@
 /** The gateways of a cluster that can carry its traffic, as its Endpoint announces them to peers that know how to use them. */
 import { isObject } from './decode.ts';
+import { type AnnouncedChange, parseChange } from './driverchange.ts';
 import type { Endpoint, EndpointSpec } from './types.ts';
 import { parseEndpoint } from './validate.ts';
 
@@ -20,6 +21,8 @@ export interface ClusterGateways {
   readonly term: number;
   /** The active one included. */
   readonly gateways: readonly ClusterGateway[];
+  /** All its gateways are about to change to another cable driver. */
+  readonly change?: AnnouncedChange;
 }
 
 /** Gateways of a cluster that have cables at once; further ones wait until one of these is gone. */
@@ -31,9 +34,9 @@ export function slotPortKey(slot: number): string {
 }
 
 /** The text of the annotation: the same for the same gateways, in any order. */
-export function renderGateways({ term, gateways }: ClusterGateways): string {
+export function renderGateways({ term, gateways, change }: ClusterGateways): string {
   const items = gateways.toSorted((a, b) => a.slot - b.slot).map(({ slot, spec }) => ({ slot, ...own(spec) }));
-  return JSON.stringify({ term, gateways: items });
+  return JSON.stringify({ term, gateways: items, ...(change === undefined ? {} : { change }) });
 }
 
 /** What every gateway of a cluster has of its own. */
@@ -55,7 +58,9 @@ export function parseGateways(endpoint: Endpoint): ClusterGateways | undefined {
   const gateways = value['gateways'].map((item: unknown) => parseGateway(item, endpoint.spec));
   const known = gateways.filter((gateway) => gateway !== undefined);
   if (known.length < gateways.length || !isSound(known, endpoint.spec)) return undefined;
-  return { term, gateways: known.toSorted((a, b) => a.slot - b.slot) };
+  const change = parseChange(value['change']);
+  const sorted = known.toSorted((a, b) => a.slot - b.slot);
+  return { term, gateways: sorted, ...(change === undefined ? {} : { change }) };
 }
 
 /** Slots and cable names each once, the active gateway among them. */

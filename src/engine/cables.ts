@@ -1,3 +1,4 @@
+import { asChanged } from '../api/driverchange.ts';
 import { parseGateways, supersedes, type ClusterGateways } from '../api/gateways.ts';
 import { CLUSTER_ID_LABEL, TUNNEL_PORT } from '../api/names.ts';
 import type { Endpoint, EndpointSpec } from '../api/types.ts';
@@ -52,7 +53,7 @@ export function judgeRemotes(endpoints: readonly KubeObject[], local: EndpointSp
   const problems: Problem[] = [];
   const candidates: Candidate[] = [];
   for (const object of endpoints) {
-    const read = readCandidate(object);
+    const read = readCandidate(object, local.backend);
     if ('message' in read) {
       if (read.spec.cluster_id !== local.cluster_id) problems.push(read);
     } else if (read.spec.cluster_id !== local.cluster_id) {
@@ -75,18 +76,29 @@ export function judgeRemotes(endpoints: readonly KubeObject[], local: EndpointSp
   return { accepted, problems, guardedCidrs };
 }
 
-function readCandidate(object: KubeObject): Candidate | Problem {
+function readCandidate(object: KubeObject, backend: string): Candidate | Problem {
   const parsed = parseEndpoint(object);
   if (parsed.problem !== undefined) return { spec: outline(object), message: parsed.problem };
   const { spec, metadata } = parsed.endpoint;
-  const announced = parseGateways(parsed.endpoint);
   return {
     endpoint: parsed.endpoint,
-    spec,
-    announced,
+    ...asAgreed(spec, parseGateways(parsed.endpoint), backend),
     createdAt: metadata.creationTimestamp ?? '',
     name: metadata.name ?? '',
   };
+}
+
+/** A cluster that has agreed to change to this driver is taken as changed: it does so by itself, with what it said of its gateways. */
+function asAgreed(
+  spec: EndpointSpec,
+  announced: ClusterGateways | undefined,
+  backend: string,
+): Pick<Candidate, 'spec' | 'announced'> {
+  const { change } = announced ?? {};
+  if (announced === undefined || change?.backend !== backend || !change.agreed) return { spec, announced };
+  const gateways = announced.gateways.map((one) => ({ ...one, spec: asChanged(one.spec, backend) }));
+  const changed = gateways.find((one) => one.spec.cable_name === spec.cable_name)?.spec;
+  return { spec: changed ?? spec, announced: { ...announced, gateways } };
 }
 
 /** What can be shown of an Endpoint that does not parse, in the shape the Gateway's schema asks for. */

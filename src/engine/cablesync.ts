@@ -6,6 +6,16 @@ import type { EngineDependencies, EngineState } from './context.ts';
 import type { LocalGateway } from './local.ts';
 import type { Decision } from './natdiscovery/discovery.ts';
 
+/** Decides which driver is to run; whoever runs it follows. */
+export function chooseDriver({ stores, elector }: EngineDependencies, { choice, local }: EngineState): void {
+  choice.look({
+    endpoints: stores.endpoints.list(),
+    gateways: stores.gateways.synced ? stores.gateways.list() : undefined,
+    leader: elector.leader,
+    announces: (local.current?.driver?.slots ?? 2) > 1,
+  });
+}
+
 /** Makes the cables of this gateway what they ought to be now; rejects when the driver could not do all of it. */
 export async function syncCables(
   dependencies: EngineDependencies,
@@ -13,8 +23,11 @@ export async function syncCables(
   signal: AbortSignal,
 ): Promise<void> {
   const { stores, elector } = dependencies;
+  if (!stores.endpoints.synced) return;
+  chooseDriver(dependencies, state);
+  await state.local.follow(signal);
   const { current } = state.local;
-  if (current === undefined || !stores.endpoints.synced) return;
+  if (current === undefined) return;
   const endpoints = stores.endpoints.list();
   state.remotes = judgeRemotes(endpoints, current.spec);
   const gateways = stores.gateways.synced ? stores.gateways.list() : undefined;

@@ -8,6 +8,7 @@ import { readConfig, type ConfigReader } from '../runtime/config.ts';
 import { readEndpointsAddress, type EndpointsAddress } from '../runtime/endpoints.ts';
 import { UsageError, messageOf } from '../runtime/errors.ts';
 import type { Environment } from '../runtime/process.ts';
+import type { ChangeMode } from './changedecision.ts';
 
 /** How the broker's API server is reached. */
 export interface BrokerConfig {
@@ -26,7 +27,8 @@ export interface BrokerConfig {
 }
 
 /** Names of cable drivers as Endpoint.spec.backend has them. */
-export type CableDriverName = 'libreswan' | 'wireguard' | 'vxlan';
+export const DRIVER_NAMES = ['libreswan', 'wireguard', 'vxlan'] as const;
+export type CableDriverName = (typeof DRIVER_NAMES)[number];
 
 /** Configuration of a gateway engine, as upstream's environment has it (SUBMARINER_*, CE_IPSEC_*, BROKER_K8S_*, LEADERSHIP_*). */
 export interface EngineConfig {
@@ -35,6 +37,8 @@ export interface EngineConfig {
   readonly nodeName: string;
   readonly podName: string | undefined;
   readonly cableDriver: CableDriverName;
+  /** Whether a change of the driver waits for the clusters this one is connected to. */
+  readonly driverChange: ChangeMode;
   /** Canonical IPv4 prefixes; other families are left out until cables carry them. */
   readonly clusterCidrs: readonly string[];
   readonly serviceCidrs: readonly string[];
@@ -69,7 +73,7 @@ export interface EngineConfig {
 }
 
 const SECRETS_DIR = '/run/secrets/submariner.io';
-const DRIVERS = ['libreswan', 'ipsec', 'wireguard', 'vxlan'] as const;
+const DRIVERS = [...DRIVER_NAMES, 'ipsec'] as const;
 
 type ReadBytes = (path: string) => Buffer;
 
@@ -86,6 +90,7 @@ function build(read: ConfigReader, env: Environment, readBytes: ReadBytes): Engi
   return {
     uninstall,
     cableDriver,
+    driverChange: read.oneOf('SUBMARINER_CABLEDRIVERCHANGE', ['together', 'now'], { default: 'together' }),
     clusterId: read.parsed('SUBMARINER_CLUSTERID', parseClusterId, ''),
     namespace: read.string('SUBMARINER_NAMESPACE'),
     nodeName: read.string('NODE_NAME'),

@@ -16,11 +16,11 @@ import type { Remotes } from './cables.ts';
 import type { EngineConfig } from './config.ts';
 import type { BrokerCredential } from './credential.ts';
 import type { PresharedKeys } from './drivers/dependencies.ts';
-import type { CableDriver } from './drivers/driver.ts';
+import type { DriverChoice } from './driverchoice.ts';
 import type { GatewayPulse } from './ha/pulse.ts';
 import type { HealthCheck } from './healthcheck.ts';
 import type { KeyRing } from './keyring.ts';
-import type { LocalObserver, NodeFacts } from './local.ts';
+import type { LocalGatewayOptions, LocalObserver, NodeFacts } from './local.ts';
 import type { DecisionMemory } from './natdiscovery/memory.ts';
 import type { NatDiscovery } from './natdiscovery/service.ts';
 import type { PublicIpSources } from './publicip.ts';
@@ -53,7 +53,9 @@ export interface EngineDependencies {
   readonly keyRing?: Pick<KeyRing, 'current' | 'onChange'>;
   /** What the mirror shows itself to the broker with. */
   readonly credential?: Pick<BrokerCredential, 'problem'>;
-  readonly createDriver: (at: { readonly privateIp: string; readonly udpPort: number }) => CableDriver;
+  readonly createDriver: LocalGatewayOptions['createDriver'];
+  /** Which driver ran on this node last. */
+  readonly former?: LocalGatewayOptions['former'];
   /** Calls back when somebody changed the network of the node, until the engine is stopped; never rejects. */
   readonly watchKernel: (onChange: () => void) => Promise<void>;
   readonly facts: NodeFacts;
@@ -78,6 +80,7 @@ export interface EngineState {
   readonly nat: NatDiscovery;
   readonly health: HealthCheck;
   readonly pulse: GatewayPulse;
+  readonly choice: DriverChoice;
   readonly availability: Availability;
   /** Monotonic milliseconds. */
   readonly startedMs: number;

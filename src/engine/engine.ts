@@ -1,4 +1,5 @@
 import { parseAvailability } from '../api/availability.ts';
+import type { ClusterGateways } from '../api/gateways.ts';
 import type { Endpoint, Gateway } from '../api/types.ts';
 import type { KubeObject } from '../kube/client.ts';
 import type { LeaseElector } from '../kube/lease.ts';
@@ -6,9 +7,10 @@ import { messageOf } from '../runtime/errors.ts';
 import { ReconcileLoop } from '../runtime/loop.ts';
 import { Availability } from './availability.ts';
 import type { Remotes } from './cables.ts';
-import { syncCables } from './cablesync.ts';
+import { chooseDriver, syncCables } from './cablesync.ts';
 import type { EngineDependencies, EngineState } from './context.ts';
 import { handOver } from './departure.ts';
+import { DriverChoice } from './driverchoice.ts';
 import { GatewayReporter, StaleGateways } from './gatewaystatus.ts';
 import { GatewayPulse } from './ha/pulse.ts';
 import { nextTerm } from './ha/takeover.ts';
@@ -119,13 +121,14 @@ function triggerAll(loops: Loops, names: readonly (keyof Loops)[]): void {
 function createState(dependencies: EngineDependencies, loops: () => Loops): EngineState {
   const { config, facts, publicIp, createDriver, logger, clock, openSocket, randomNumber, ping, elector } =
     dependencies;
-  const { randomBytes } = dependencies;
-  const { keyRing } = dependencies;
+  const { randomBytes, keyRing, former } = dependencies;
   keyRing?.onChange(() => loops().cables.trigger());
   const keys = keyRing === undefined ? {} : { keys: () => keyRing.current };
   const pulse = new GatewayPulse({ open: openSocket, psk: config.psk, ...keys, randomBytes, clock, logger });
+  const choice = new DriverChoice({ config, clock, logger });
   return {
     pulse,
+    choice,
     availability: new Availability({ config, elector, pulse, clock, logger }),
     gatewaysSeen: '',
     local: new LocalObserver({
@@ -133,6 +136,8 @@ function createState(dependencies: EngineDependencies, loops: () => Loops): Engi
       facts,
       publicIp,
       createDriver,
+      choice,
+      former,
       logger,
       onDriver: (driver) => driver.onChange(() => triggerAll(loops(), ['cables', 'status'])),
     }),
@@ -190,13 +195,15 @@ function createLoops(
 }
 
 async function refreshLocal(
-  { stores }: EngineDependencies,
+  dependencies: EngineDependencies,
   state: EngineState,
   loops: Loops,
   signal: AbortSignal,
 ): Promise<void> {
+  const { stores } = dependencies;
   if (!stores.endpoints.synced || !stores.nodes.synced) return;
   const before = JSON.stringify(shown(state));
+  if (state.local.current === undefined) chooseDriver(dependencies, state);
   try {
     await state.local.refresh({ node: stores.nodes.list()[0], endpoints: stores.endpoints.list() }, signal);
     state.localFailure = undefined;
@@ -227,7 +234,7 @@ async function publish(dependencies: EngineDependencies, state: EngineState, sig
         client,
         logger,
         cluster: localCluster(config),
-        endpoint: localEndpoint(current.spec, config.namespace, state.availability.announced),
+        endpoint: localEndpoint(current.spec, config.namespace, announcement(state)),
         known: stores.endpoints.list() as readonly (KubeObject & Endpoint)[],
         mayWrite: () => elector.confirmed,
       },
@@ -235,6 +242,13 @@ async function publish(dependencies: EngineDependencies, state: EngineState, sig
     );
   }
   if (pod.name !== '') await labelPod(client, pod, elector.leader, signal);
+}
+
+/** The gateways of the cluster, and that they are about to change. */
+function announcement({ availability, choice }: EngineState): ClusterGateways | undefined {
+  const { announced: gateways } = availability;
+  const { announced: change } = choice;
+  return gateways === undefined || change === undefined ? gateways : { ...gateways, change };
 }
 
 /** Takes part in the election once this node can be a gateway. */

@@ -1,10 +1,13 @@
+import { withNext } from '../api/driverchange.ts';
 import type { Endpoint, EndpointSpec } from '../api/types.ts';
 import type { KubeObject } from '../kube/client.ts';
 import type { Node } from '../kube/objects.ts';
 import { ExpectedError, messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
-import type { EngineConfig } from './config.ts';
+import type { CableDriverName, EngineConfig } from './config.ts';
 import type { CableDriver } from './drivers/driver.ts';
+import type { DriverChoice } from './driverchoice.ts';
+import type { FormerDriver } from './formerdriver.ts';
 import {
   chooseCniAddress,
   choosePrivateIp,
@@ -27,7 +30,12 @@ export interface LocalGatewayOptions {
   readonly config: EngineConfig;
   readonly facts: NodeFacts;
   readonly publicIp: PublicIpSources;
-  readonly createDriver: (at: { readonly privateIp: string; readonly udpPort: number }) => CableDriver;
+  readonly createDriver: (
+    at: { readonly privateIp: string; readonly udpPort: number },
+    name: CableDriverName,
+  ) => CableDriver;
+  readonly choice: Pick<DriverChoice, 'name' | 'next'>;
+  readonly former?: FormerDriver | undefined;
   readonly onDriver: (driver: CableDriver) => void;
   readonly logger: Logger;
 }
@@ -52,8 +60,15 @@ export interface LocalGateway {
 
 interface DriverSlot {
   readonly key: string;
+  readonly name: CableDriverName;
   readonly driver: CableDriver;
   started: boolean;
+}
+
+/** What is known of the node, whatever its driver. */
+interface NodeKnown {
+  readonly facts: Omit<LocalFacts, 'driverConfig' | 'backend'>;
+  readonly failures: readonly string[];
 }
 
 const MAX_ROUTES_ASKED = 8;
@@ -62,6 +77,10 @@ const MAX_ROUTES_ASKED = 8;
 export class LocalObserver {
   readonly #options: LocalGatewayOptions;
   #slot: DriverSlot | undefined;
+  /** A driver that was not started yet: who knows it before can tell others what they need. */
+  #prepared: DriverSlot | undefined;
+  #known: NodeKnown | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
   #toldUnknown = '';
   current: LocalGateway | undefined;
 
@@ -71,10 +90,10 @@ export class LocalObserver {
 
   /** Looks at everything anew; rejects when the driver does not start or no address is found, `current` says why too. */
   async refresh({ node, endpoints }: LocalInputs, signal: AbortSignal): Promise<void> {
-    const { config, facts, publicIp: sources } = this.#options;
+    const { config, facts: host, publicIp: sources } = this.#options;
     const nodeConfig = parseNodeConfig(node?.metadata ?? {}, { udpPort: config.tunnelPort });
     this.#tellUnknown(nodeConfig);
-    const addresses = await facts.addresses(signal);
+    const addresses = await host.addresses(signal);
     const choice = choosePrivateIp({
       interfaceName: config.interfaceName,
       addresses,
@@ -85,53 +104,92 @@ export class LocalObserver {
     const resolver = nodeConfig.publicIp ?? config.publicIp;
     const publicIp = await resolvePublicIp(resolver, sources);
     const cniAddress = chooseCniAddress(addresses, config.clusterCidrs);
-    const known: Omit<LocalFacts, 'privateIp' | 'driverConfig'> = {
+    const facts = {
       config,
       node: nodeConfig,
       cniAddress,
       publicIp: { ...publicIp, ...(resolver === undefined ? {} : { resolver }) },
-      backend: config.cableDriver,
     };
-    const failures = describeFailures(known, publicIp.problem);
+    const failures = describeFailures(facts, publicIp.problem);
     if ('ip' in choice) {
-      await this.#withDriver({ ...known, privateIp: choice.ip }, failures, signal);
+      this.#known = { facts: { ...facts, privateIp: choice.ip }, failures };
+      await this.#inTurn(async () => this.#withDriver(signal));
       return;
     }
-    const spec = localEndpointSpec({ ...known, privateIp: '', driverConfig: {} });
+    const spec = localEndpointSpec({ ...facts, backend: this.#options.choice.name, privateIp: '', driverConfig: {} });
     const all = [choice.problem, ...failures];
     this.current = { spec, node: nodeConfig, driver: undefined, ready: false, cniAddress, failures: all };
     throw new ExpectedError(choice.problem);
   }
 
-  async #withDriver(
-    known: Omit<LocalFacts, 'driverConfig'>,
-    failures: readonly string[],
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { node, cniAddress, privateIp, backend } = known;
+  /**
+   * Changes to the driver that is chosen now when another one runs. Routes and guard of the former one stay until the new
+   * one replaces them; until then nothing passes.
+   */
+  async follow(signal: AbortSignal): Promise<void> {
+    await this.#inTurn(async () => {
+      const running = this.#slot?.name;
+      if (running !== undefined && running !== this.#options.choice.name) await this.#withDriver(signal);
+    });
+  }
+
+  /** One at a time: two loops look at the driver. */
+  async #inTurn(run: () => Promise<void>): Promise<void> {
+    const turn = this.#turn.then(run);
+    this.#turn = turn.catch(() => undefined);
+    await turn;
+  }
+
+  async #withDriver(signal: AbortSignal): Promise<void> {
+    if (this.#known === undefined) return;
+    const { facts, failures } = this.#known;
+    const { node, cniAddress, privateIp } = facts;
+    const { name: backend, next } = this.#options.choice;
     let driver: CableDriver | undefined;
     try {
-      const slot = this.#driverFor(privateIp, node.udpPort);
+      const slot = await this.#driverFor(backend, privateIp, node.udpPort);
       driver = slot.driver;
       if (!slot.started) await driver.start(signal);
       slot.started = true;
-      const spec = localEndpointSpec({ ...known, driverConfig: await driver.backendConfig() });
+      const now = localEndpointSpec({ ...facts, backend, driverConfig: await driver.backendConfig() });
+      const spec = next === undefined ? now : withNext(now, { backend: next, config: await this.#configOf(next) });
       this.current = { spec, node, driver, ready: true, cniAddress, failures };
     } catch (error) {
       const failure = `cable driver ${backend} does not work on this node: ${messageOf(error)}`;
-      const spec = localEndpointSpec({ ...known, driverConfig: {} });
+      const spec = localEndpointSpec({ ...facts, backend, driverConfig: {} });
       this.current = { spec, node, driver, ready: false, cniAddress, failures: [failure, ...failures] };
       throw error;
     }
   }
 
-  #driverFor(privateIp: string, udpPort: number): DriverSlot {
-    const key = `${privateIp}:${udpPort}`;
-    if (this.#slot?.key === key) return this.#slot;
-    const driver = this.#options.createDriver({ privateIp, udpPort });
-    this.#slot = { key, driver, started: false };
-    this.#options.onDriver(driver);
+  async #driverFor(name: CableDriverName, privateIp: string, udpPort: number): Promise<DriverSlot> {
+    const key = keyOf(name, privateIp, udpPort);
+    const { former } = this.#options;
+    const before = this.#slot;
+    if (before?.key === key) return before;
+    this.#slot = undefined;
+    if (before !== undefined && before.name !== name) {
+      await before.driver.release();
+      former?.note(name);
+    } else await former?.retire(name);
+    this.#slot = this.#prepared?.key === key ? this.#prepared : this.#create(name, privateIp, udpPort);
+    this.#prepared = undefined;
+    this.#options.onDriver(this.#slot.driver);
     return this.#slot;
+  }
+
+  #create(name: CableDriverName, privateIp: string, udpPort: number): DriverSlot {
+    const driver = this.#options.createDriver({ privateIp, udpPort }, name);
+    return { key: keyOf(name, privateIp, udpPort), name, driver, started: false };
+  }
+
+  /** What peers must know of a driver that does not run yet. */
+  async #configOf(name: CableDriverName): Promise<Readonly<Record<string, string>>> {
+    const { privateIp = '', node } = this.#known?.facts ?? {};
+    const udpPort = node?.udpPort ?? 0;
+    if (this.#prepared?.key !== keyOf(name, privateIp, udpPort))
+      this.#prepared = this.#create(name, privateIp, udpPort);
+    return this.#prepared.driver.backendConfig();
   }
 
   #tellUnknown({ unknownKeys }: NodeConfig): void {
@@ -153,6 +211,10 @@ export class LocalObserver {
     const sources = await Promise.all([...remote, ...broker].map((target) => facts.sourceAddress(target as string)));
     return sources.filter((source) => source !== undefined);
   }
+}
+
+function keyOf(name: CableDriverName, privateIp: string, udpPort: number): string {
+  return `${name} ${privateIp}:${udpPort}`;
 }
 
 function describeFailures(

@@ -1,3 +1,4 @@
+import { withoutNext } from '../api/driverchange.ts';
 import { GATEWAYS_ANNOTATION, renderGateways, type ClusterGateways } from '../api/gateways.ts';
 import { cableName, endpointName, validName } from '../api/names.ts';
 import type { Cluster, Endpoint, EndpointSpec } from '../api/types.ts';
@@ -90,7 +91,7 @@ export function localEndpointSpec(facts: LocalFacts): EndpointSpec {
   };
 }
 
-/** The local Endpoint object, with what the cluster's gateways are for peers that want to know. */
+/** The local Endpoint object, with what the cluster's gateways are, and will be, for peers that want to know. */
 export function localEndpoint(spec: EndpointSpec, namespace: string, gateways?: ClusterGateways): Endpoint {
   return {
     apiVersion: 'submariner.io/v1',
@@ -100,7 +101,7 @@ export function localEndpoint(spec: EndpointSpec, namespace: string, gateways?: 
       namespace,
       ...(gateways === undefined ? {} : { annotations: { [GATEWAYS_ANNOTATION]: renderGateways(gateways) } }),
     },
-    spec,
+    spec: withoutNext(spec),
   };
 }
 

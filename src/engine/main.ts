@@ -30,7 +30,7 @@ import { UsageError, messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { runDaemon, type Environment } from '../runtime/process.ts';
 import { cleanUpBrokerObjects, cleanUpLocalObjects, cleanUpNode, staysGateway } from './cleanup.ts';
-import { readEngineConfig, type EngineConfig } from './config.ts';
+import { DRIVER_NAMES, readEngineConfig, type CableDriverName, type EngineConfig } from './config.ts';
 import type { EngineDependencies, EngineStores } from './context.ts';
 import { BrokerCredential } from './credential.ts';
 import type { CableDriver } from './drivers/driver.ts';
@@ -39,7 +39,7 @@ import { createDriver, type DriverDependencies } from './drivers/index.ts';
 import { runEngine } from './engine.ts';
 import { createKeyRing } from './keyring.ts';
 import { leaseIdentity } from './tenure.ts';
-import { retireFormerDriver } from './formerdriver.ts';
+import { FormerDriver } from './formerdriver.ts';
 import type { NodeFacts } from './local.ts';
 import type { LinkAddress } from './localendpoint.ts';
 import { DecisionMemory } from './natdiscovery/memory.ts';
@@ -52,8 +52,6 @@ const DEFAULT_STATE_DIR = '/var/lib/submariner';
 const STAYS_MS = 2000;
 /** What was seen of the kernel serves for so long while it reports nothing; less than the cables are looked after. */
 const OBSERVED_MS = 25_000;
-const DRIVER_NAMES = ['libreswan', 'wireguard', 'vxlan'] as const;
-type DriverName = (typeof DRIVER_NAMES)[number];
 
 interface DriverPlace {
   readonly privateIp: string;
@@ -175,17 +173,16 @@ function watchedNode(
 }
 
 async function serve(config: EngineConfig, client: KubeClient, logger: Logger, signal: AbortSignal): Promise<void> {
-  const { namespace, broker, stateDir, cableDriver, clusterId, nodeName } = config;
+  const { namespace, broker, stateDir, clusterId, nodeName } = config;
   if (broker === undefined) throw new UsageError('BROKER_K8S_APISERVER is not set');
   const { runner, watchKernel } = watchedNode(logger, signal);
   const recorder = new EngineRecorder(systemClock);
   const secrets = { client, namespace, clock: systemClock, logger };
   const keyRing = createKeyRing({ ...secrets, psk: config.psk, secretName: config.pskSecretName });
   const onNetwork: NetworkWatcher = (desired, plan) => recorder.tookNetwork(desired, plan);
-  const driverAt = (name: DriverName, at: DriverPlace): CableDriver =>
+  const driverAt = (name: CableDriverName, at: DriverPlace): CableDriver =>
     createDriver(name, driverDependencies(config, at, { runner, logger, onNetwork, keys: () => keyRing.current }));
-  const create = (name: DriverName): CableDriver => driverAt(name, { privateIp: '', udpPort: config.tunnelPort });
-  await retireFormerDriver(stateDir, cableDriver, { known: DRIVER_NAMES, create, logger });
+  const create = (name: CableDriverName): CableDriver => driverAt(name, { privateIp: '', udpPort: config.tunnelPort });
   const { elector, leases, govern } = createElection(config, client, logger);
   const stores = createStores(config, client, logger);
   const mayRenew = (): boolean => elector.confirmed;
@@ -204,7 +201,8 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
       mirror,
       credential,
       keyRing,
-      createDriver: (at) => recorder.recording(driverAt(cableDriver, at)),
+      createDriver: (at, name) => recorder.recording(driverAt(name, at)),
+      former: new FormerDriver({ stateDir, create, logger }),
       watchKernel,
       facts: nodeFacts(runner),
       publicIp: publicIpSources(client, namespace),

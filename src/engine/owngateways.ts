@@ -1,4 +1,5 @@
 import { parseAvailability } from '../api/availability.ts';
+import { asChanged } from '../api/driverchange.ts';
 import { parseGateways, supersedes, type ClusterGateways } from '../api/gateways.ts';
 import type { Endpoint, EndpointSpec, Gateway } from '../api/types.ts';
 import { parseEndpoint } from '../api/validate.ts';
@@ -36,7 +37,7 @@ export interface Present {
 export function presentGateways(own: EndpointSpec, gateways: readonly Gateway[]): Present {
   const problems: string[] = [];
   const others = gateways.flatMap((gateway): readonly EndpointSpec[] => {
-    const spec = gateway.status.localEndpoint;
+    const spec = asChanged(gateway.status.localEndpoint, own.backend);
     if (spec.hostname === own.hostname || (parseAvailability(gateway)?.slots ?? 0) < 2) return [];
     const parsed = parseEndpoint({ metadata: {}, spec });
     const sound = parsed.problem === undefined && spec.cluster_id === own.cluster_id && spec.backend === own.backend;

@@ -1,3 +1,4 @@
+import { DRIVER_CHANGE_ANNOTATION, type PendingChange } from '../api/driverchange.ts';
 import { CABLE_DRIVER_ANNOTATION, validName } from '../api/names.ts';
 import { type KeysInForce, PSK_ANNOTATION } from '../api/psk.ts';
 import { AVAILABILITY_ANNOTATION, type Availability } from '../api/availability.ts';
@@ -18,6 +19,8 @@ export interface StatusInputs {
   readonly failures: readonly string[];
   /** Fingerprints of the pre-shared keys in force. */
   readonly keys?: KeysInForce | undefined;
+  /** What is waited for before the driver changes. */
+  readonly change?: PendingChange | undefined;
   readonly driverDescription: string | undefined;
   readonly remotes: Remotes;
   /** For each other cluster the cable_name of the gateway packets go to. */
@@ -41,6 +44,7 @@ export function desiredGateway(inputs: StatusInputs): Gateway {
       annotations: {
         ...(driverDescription === undefined ? {} : { [CABLE_DRIVER_ANNOTATION]: driverDescription }),
         ...(inputs.keys === undefined ? {} : { [PSK_ANNOTATION]: JSON.stringify(inputs.keys) }),
+        ...(inputs.change === undefined ? {} : { [DRIVER_CHANGE_ANNOTATION]: JSON.stringify(inputs.change) }),
         [AVAILABILITY_ANNOTATION]: JSON.stringify(inputs.availability),
       },
     },

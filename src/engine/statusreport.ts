@@ -32,6 +32,7 @@ export async function reportStatus(
     localEndpoint: local.current?.spec ?? unknownEndpoint(dependencies),
     failures,
     keys: keysOf(state),
+    change: state.choice.pending,
     driverDescription: local.current?.driver?.description,
     remotes: state.remotes,
     uses: availability.uses,

@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { CableDriver } from '../../src/engine/drivers/driver.ts';
-import { retireFormerDriver } from '../../src/engine/formerdriver.ts';
+import type { CableDriverName } from '../../src/engine/config.ts';
+import { FormerDriver } from '../../src/engine/formerdriver.ts';
 import { silentLogger } from '../../src/runtime/logger.ts';
 import { World } from './world.ts';
 
@@ -17,11 +18,10 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-const KNOWN = ['libreswan', 'wireguard', 'vxlan'] as const;
 const world = new World();
 const node = world.addNode('n', '172.31.0.11', '10.130.1.1', '/nowhere');
 
-async function run(present: (typeof KNOWN)[number]): Promise<void> {
+async function run(present: CableDriverName): Promise<void> {
   const create = (name: string): CableDriver => ({
     ...world.driver(node),
     name,
@@ -30,7 +30,7 @@ async function run(present: (typeof KNOWN)[number]): Promise<void> {
       if (failing) throw new Error('charon hangs');
     },
   });
-  await retireFormerDriver(path.join(folder, 'deep'), present, { known: KNOWN, create, logger: silentLogger });
+  await new FormerDriver({ stateDir: path.join(folder, 'deep'), create, logger: silentLogger }).retire(present);
 }
 
 test('only a changed driver is cleaned up, once', async () => {

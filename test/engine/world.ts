@@ -152,6 +152,7 @@ export class World {
           message: '',
         })),
       onChange: () => undefined,
+      release: async () => undefined,
       cleanup: async () => node.program({ cables: [], guardedCidrs: [], cniAddress: undefined, lookup: 'all' }),
     };
   }
@@ -199,6 +200,7 @@ export function engineConfig(cluster: FakeCluster, node: FakeNode, over: Partial
     nodeName: node.name,
     podName: `gateway-${node.name}`,
     cableDriver: 'vxlan',
+    driverChange: 'together',
     clusterCidrs: [cluster.pods],
     serviceCidrs: [cluster.services],
     globalCidrs: [],

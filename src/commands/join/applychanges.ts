@@ -4,7 +4,7 @@ import type { DaemonSet, Node, Pod } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { applyManifests } from '../applying.ts';
 import type { CommandRun } from '../context.ts';
-import { compareObjects, type ObjectDrift } from '../drift/comparison.ts';
+import { compareObjects } from '../drift/comparison.ts';
 import { listGateways } from '../gateway/handover.ts';
 import type { Written } from '../objects.ts';
 import { connectedClusters } from '../upgrade/health.ts';
@@ -12,9 +12,6 @@ import { DAEMON_SETS, planReplacement, type Replacement } from '../upgrade/plan.
 import { rollOut } from '../upgrade/rollout.ts';
 import type { Deadline } from '../waiting.ts';
 import type { JoinPlan } from './preflight.ts';
-
-/** With another value of this, a gateway has no tunnels before the other clusters have it too: nothing to wait for. */
-const PARTING = /SUBMARINER_CABLEDRIVER/;
 
 /**
  * Applies everything to the cluster. Daemons that run already are replaced one after another, as an upgrade does: each
@@ -74,7 +71,7 @@ async function findReplacements(
   const wanted = objects.filter(({ kind }) => kind === RESOURCES.daemonSets.kind);
   const drifts = await compareObjects({ client, on: 'cluster' }, wanted);
   // A conflict is told by applying.
-  if (drifts.some(({ changedBy, changes }) => changedBy.length > 0 || parts(changes))) return [];
+  if (drifts.some(({ changedBy }) => changedBy.length > 0)) return [];
   const [nodes, pods, gateways] = await Promise.all([
     client.list<Node>(RESOURCES.nodes),
     client.list<Pod>(RESOURCES.pods, at),
@@ -84,8 +81,4 @@ async function findReplacements(
   return DAEMON_SETS.map((name) => planReplacement(observed, name, drifts)).filter(
     ({ nodes: some }) => some.length > 0,
   );
-}
-
-function parts(changes: ObjectDrift['changes']): boolean {
-  return changes.some(({ path }) => PARTING.test(path));
 }

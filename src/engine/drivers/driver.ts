@@ -75,6 +75,11 @@ export interface CableDriver {
   connections(): Promise<readonly ObservedCable[]>;
   /** Calls back when the daemon reports a change; the engine then looks again. */
   onChange(listener: () => void): void;
+  /**
+   * Ends what holds the UDP ports of tunnels, quickly: another driver takes over here, and on the other side. Links, routes
+   * and guard that it leaves lead nowhere and are replaced by those of the other driver.
+   */
+  release(): Promise<void>;
   /** Removes everything the driver ever made. Stopping is not this: on SIGTERM tunnels stay. */
   cleanup(): Promise<void>;
 }

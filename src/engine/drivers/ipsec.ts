@@ -101,9 +101,13 @@ export class IpsecDriver implements CableDriver {
     this.#timer.onDue(listener);
   }
 
-  async cleanup(): Promise<void> {
+  async release(): Promise<void> {
     this.#timer.stop();
-    for (const slot of this.#slots) await slot.stop();
+    await Promise.all(this.#slots.map((slot) => slot.stop()));
+  }
+
+  async cleanup(): Promise<void> {
+    await this.release();
     await syncNetwork(this.#dependencies, EMPTY_STATE);
   }
 

@@ -72,6 +72,10 @@ export class VxlanDriver implements CableDriver {
     // The kernel tells nothing about a VXLAN; the engine looks by itself.
   }
 
+  async release(): Promise<void> {
+    // Whoever comes next removes the link before anything else.
+  }
+
   async cleanup(): Promise<void> {
     await syncNetwork(this.#dependencies, EMPTY_STATE);
   }

@@ -113,6 +113,10 @@ class RecordedDriver implements CableDriver {
     this.#driver.onChange(listener);
   }
 
+  async release(): Promise<void> {
+    await this.#driver.release();
+  }
+
   async cleanup(): Promise<void> {
     await this.#driver.cleanup();
   }

@@ -183,7 +183,7 @@ function inputsOf(view: EngineView): EngineDaemonState['inputs'] {
     role: elector.leader ? 'active' : 'passive',
     confirmed: elector.confirmed,
     leaseHolder: elector.holder ?? null,
-    cableDriver: config.cableDriver,
+    cableDriver: state?.choice.name ?? config.cableDriver,
     ...localOf(state?.local.current),
     remotes: remoteStates(state),
     availability: availabilityOf(recorder),

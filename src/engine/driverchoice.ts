@@ -1,0 +1,137 @@
+import { nextBackendOf, type AnnouncedChange, type PendingChange } from '../api/driverchange.ts';
+import { parseGateways, supersedes } from '../api/gateways.ts';
+import type { Endpoint, Gateway } from '../api/types.ts';
+import { parseEndpoint } from '../api/validate.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { decideDriver, type ChangeDecision, type ClusterDriver, type GatewayDriver } from './changedecision.ts';
+import { DRIVER_NAMES, type CableDriverName, type EngineConfig } from './config.ts';
+
+export interface DriverChoiceOptions {
+  readonly config: Pick<EngineConfig, 'clusterId' | 'nodeName' | 'cableDriver' | 'driverChange'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** What is seen of the drivers of all gateways. */
+export interface DriverSurroundings {
+  readonly endpoints: readonly unknown[];
+  /** Gateway objects of the own cluster; undefined until they are known. */
+  readonly gateways: readonly Gateway[] | undefined;
+  readonly leader: boolean;
+  readonly announces: boolean;
+}
+
+/** So long after a change tunnels may come up one after another. */
+const SETTLE_MS = 10_000;
+
+/**
+ * Which cable driver this gateway runs: the one it is configured with, or still the one its cluster used before.
+ *
+ * INVARIANTS: after a restart the former one is what the own cluster's Endpoint says; once changed, it never goes back by
+ * itself.
+ */
+export class DriverChoice {
+  readonly #options: DriverChoiceOptions;
+  #inUse: CableDriverName | undefined;
+  #decision: ChangeDecision | undefined;
+  #changedMs = Number.NEGATIVE_INFINITY;
+  #agreed = false;
+
+  constructor(options: DriverChoiceOptions) {
+    this.#options = options;
+  }
+
+  /** The driver to run. */
+  get name(): CableDriverName {
+    return this.#inUse ?? this.#options.config.cableDriver;
+  }
+
+  /** The driver to change to; undefined: it runs already. */
+  get next(): CableDriverName | undefined {
+    const { cableDriver } = this.#options.config;
+    return this.name === cableDriver ? undefined : cableDriver;
+  }
+
+  /** What the active gateway is to say of a change. */
+  get announced(): AnnouncedChange | undefined {
+    return this.#decision?.announce;
+  }
+
+  /** Gateways change at this moment: that one is not heard by another cluster tells nothing of it. */
+  get changing(): boolean {
+    return this.#agreed || this.#options.clock.monotonic() - this.#changedMs < SETTLE_MS;
+  }
+
+  /** What is waited for, for operators. */
+  get pending(): PendingChange | undefined {
+    const { next } = this;
+    if (next === undefined) return undefined;
+    const { awaitedClusters: clusters = [], awaitedGateways: gateways = [] } = this.#decision ?? {};
+    return { from: this.name, to: next, clusters, gateways };
+  }
+
+  /** Looks at everything anew; the Endpoints have to be known. */
+  look({ endpoints, gateways, leader, announces }: DriverSurroundings): void {
+    const { config, logger, clock } = this.#options;
+    const { clusterId, cableDriver: wanted, driverChange: mode } = config;
+    const clusters = clusterDrivers(endpoints);
+    const own = clusters.find((one) => one.clusterId === clusterId);
+    this.#inUse ??= DRIVER_NAMES.find((name) => name === own?.backend) ?? wanted;
+    const decision = decideDriver({
+      wanted,
+      inUse: this.#inUse,
+      mode,
+      leader,
+      announces,
+      own,
+      gateways: gateways && gatewayDrivers(gateways, config),
+      others: clusters.filter((one) => one.clusterId !== clusterId),
+    });
+    this.#tell(decision);
+    this.#decision = decision;
+    this.#agreed = own?.change?.agreed === true;
+    if (decision.use === this.#inUse) return;
+    logger.info('changes the cable driver', { from: this.#inUse, to: wanted });
+    this.#changedMs = clock.monotonic();
+    this.#inUse = wanted;
+  }
+
+  #tell({ use, awaitedClusters, awaitedGateways }: ChangeDecision): void {
+    const { config, logger } = this.#options;
+    const { cableDriver: to } = config;
+    if (use === to) return;
+    const [clusters, gateways] = [awaitedClusters.join(), awaitedGateways.join()];
+    const { awaitedClusters: a, awaitedGateways: b } = this.#decision ?? {};
+    if (a?.join() === clusters && b?.join() === gateways) return;
+    logger.info('goes on with the former cable driver until the others change too', { use, to, clusters, gateways });
+  }
+}
+
+/** What the newest Endpoint of each cluster says. */
+function clusterDrivers(endpoints: readonly unknown[]): readonly ClusterDriver[] {
+  const newest = new Map<string, Endpoint>();
+  for (const object of endpoints) {
+    const parsed = parseEndpoint(object);
+    if (parsed.problem !== undefined) continue;
+    const { endpoint } = parsed;
+    const { cluster_id: id } = endpoint.spec;
+    const known = newest.get(id);
+    if (known === undefined || supersedes(endpoint, known)) newest.set(id, endpoint);
+  }
+  return [...newest.values()].map((endpoint) => ({
+    clusterId: endpoint.spec.cluster_id,
+    backend: endpoint.spec.backend.toLowerCase(),
+    change: parseGateways(endpoint)?.change,
+  }));
+}
+
+function gatewayDrivers(
+  gateways: readonly Gateway[],
+  { clusterId, nodeName }: Pick<EngineConfig, 'clusterId' | 'nodeName'>,
+): readonly GatewayDriver[] {
+  return gateways
+    .map(({ status }) => status.localEndpoint)
+    .filter((spec) => spec.cluster_id === clusterId && spec.hostname !== nodeName)
+    .map((spec) => ({ hostname: spec.hostname, backend: spec.backend, next: nextBackendOf(spec) }));
+}
