@@ -54,7 +54,7 @@ export function parseGateways(endpoint: Endpoint): ClusterGateways | undefined {
   const value = text === undefined ? undefined : parseJson(text);
   if (!isObject(value) || !Array.isArray(value['gateways'])) return undefined;
   const term = value['term'];
-  if (typeof term !== 'number' || !Number.isSafeInteger(term) || term < 0) return undefined;
+  if (!isTerm(term)) return undefined;
   const gateways = value['gateways'].map((item: unknown) => parseGateway(item, endpoint.spec));
   const known = gateways.filter((gateway) => gateway !== undefined);
   if (known.length < gateways.length || !isSound(known, endpoint.spec)) return undefined;
@@ -79,6 +79,10 @@ export function supersedes(next: Endpoint, known: Endpoint): boolean {
   if (a !== undefined && b !== undefined && a !== b) return a > b;
   const stamp = ({ metadata }: Endpoint): string => `${metadata.creationTimestamp ?? ''} ${metadata.name ?? ''}`;
   return stamp(next) > stamp(known);
+}
+
+function isTerm(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
 function parseJson(text: string): unknown {

@@ -6,9 +6,10 @@ import { offerOf } from '../kube/leaserules.ts';
 import type { Lease } from '../kube/objects.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { beatPeers, chooseGateways } from './beatpeers.ts';
+import { beatPeers, chooseGateways, witnesses } from './beatpeers.ts';
 import type { Remotes } from './cables.ts';
 import type { EngineConfig } from './config.ts';
+import type { DriverChoice } from './driverchoice.ts';
 import type { CableLookup } from './drivers/driver.ts';
 import type { GatewayPulse } from './ha/pulse.ts';
 import { assignSlots } from './ha/slots.ts';
@@ -38,6 +39,7 @@ export interface Surroundings {
   /** Gateway objects of the own cluster; undefined until they are known. */
   readonly gateways: readonly Gateway[] | undefined;
   readonly remotes: Remotes;
+  readonly choice: Pick<DriverChoice, 'changing'>;
 }
 
 /**
@@ -148,9 +150,8 @@ export class Availability {
     this.#seen = seen;
     this.#own = announcementOf(seen.endpoints, config.clusterId);
     this.#announced = this.#announce(seen);
-    const { clusterId, beatIntervalMs: intervalMs } = config;
-    const { accepted: remotes } = seen.remotes;
-    pulse.setPeers(beatPeers({ clusterId, cableName: this.#name, announced: this.#announced, remotes, intervalMs }));
+    const remotes = seen.remotes.accepted;
+    pulse.setPeers(beatPeers({ config, spec: seen.local.spec, announced: this.#announced, remotes }));
     this.#choose();
     this.#claim();
   }
@@ -161,10 +162,11 @@ export class Availability {
     if (this.#seen === undefined) return false;
     const { failedMs } = this.tenure;
     const { clusterId, nodeName: node } = config;
+    const peers = witnesses(pulse.reports(), clusterId, this.#seen.choice.changing);
     const failed = failedMs === undefined ? {} : { failedMs };
     const self = { clusterId, cableName: this.#name, node, ready: this.readiness.ready, ...failed };
     const slots = new Map(this.#announced?.gateways.map(({ slot, spec }) => [spec.cable_name, slot]));
-    const input = { nowMs: clock.monotonic(), lease: this.#view(lease), self, peers: pulse.reports(), slots };
+    const input = { nowMs: clock.monotonic(), lease: this.#view(lease), self, peers, slots };
     const { memory, take, waitMs } = considerTakeover(input, this.#memory);
     this.#memory = memory;
     this.#cause = take?.cause;
@@ -211,14 +213,13 @@ export class Availability {
   }
 
   #announce({ local, gateways }: Surroundings): ClusterGateways | undefined {
-    const { elector } = this.#options;
     this.#problems = [];
     if ((local.driver?.slots ?? 0) < 2 || !local.ready) return undefined;
-    if (!elector.leader) return this.#own?.announced;
+    if (!this.#options.elector.leader) return this.#own?.announced;
     if (gateways === undefined) return this.#announced;
     const { specs, problems } = presentGateways(local.spec, gateways);
     this.#problems = problems;
-    const active = { active: local.spec.cable_name, term: elector.term ?? 0 };
+    const active = { active: local.spec.cable_name, term: this.#options.elector.term ?? 0 };
     return assignSlots(this.#own?.announced, specs, active).announced;
   }
 

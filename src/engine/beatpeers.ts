@@ -1,5 +1,7 @@
 import type { ClusterGateways } from '../api/gateways.ts';
+import type { EndpointSpec } from '../api/types.ts';
 import type { Remote } from './cables.ts';
+import type { EngineConfig } from './config.ts';
 import { chooseGateway } from './ha/choose.ts';
 import type { BeatPeer } from './ha/peering.ts';
 import type { PeerReport } from './ha/report.ts';
@@ -7,13 +9,13 @@ import { FAST, SLOW, type Pace } from './ha/sessions.ts';
 
 /** Whom a gateway exchanges beats with. */
 export interface BeatScope {
-  readonly clusterId: string;
-  readonly cableName: string;
+  /** `beatIntervalMs`: where a gateway stands by. */
+  readonly config: Pick<EngineConfig, 'clusterId' | 'beatIntervalMs'>;
+  /** This gateway. */
+  readonly spec: EndpointSpec;
   /** What the own cluster announces. */
   readonly announced: ClusterGateways | undefined;
   readonly remotes: readonly Remote[];
-  /** Where a gateway stands by, in milliseconds. */
-  readonly intervalMs: number;
 }
 
 /** So many beats may be lost in a row. */
@@ -23,7 +25,9 @@ const PATIENCE_BEATS = FAST.timeoutMs / FAST.intervalMs;
  * The other gateways of the own cluster, and those of clusters that announce theirs; nobody for a gateway that is not
  * announced itself, as it would not be answered. Pure.
  */
-export function beatPeers({ clusterId, cableName, announced, remotes, intervalMs }: BeatScope): readonly BeatPeer[] {
+export function beatPeers({ config, spec: self, announced, remotes }: BeatScope): readonly BeatPeer[] {
+  const { clusterId, beatIntervalMs: intervalMs } = config;
+  const { cable_name: cableName, backend: path } = self;
   const fast: Pace = { intervalMs, timeoutMs: intervalMs * PATIENCE_BEATS };
   const own = announced?.gateways ?? [];
   if (!own.some(({ spec }) => spec.cable_name === cableName)) return [];
@@ -34,9 +38,14 @@ export function beatPeers({ clusterId, cableName, announced, remotes, intervalMs
     const { cable_name: name, cluster_id: id, healthCheckIP: address } = spec;
     if (!known || address === undefined || address === '') return [];
     const standbys = own.length > 1 || remotes.filter((one) => one.spec.cluster_id === id).length > 1;
-    return [{ cableName: name, clusterId: id, address, ...(standbys ? fast : SLOW) }];
+    return [{ cableName: name, clusterId: id, address, path, ...(standbys ? fast : SLOW) }];
   });
   return [...ours, ...theirs];
+}
+
+/** While all gateways change their driver, whom other clusters do not hear tells nothing. Pure. */
+export function witnesses(reports: readonly PeerReport[], clusterId: string, changing: boolean): readonly PeerReport[] {
+  return changing ? reports.filter((report) => report.clusterId === clusterId) : reports;
 }
 
 /** For each other cluster the cable_name of the gateway its packets go to; `before` is what was chosen last. Pure. */

@@ -31,7 +31,8 @@ export async function syncCables(
   const endpoints = stores.endpoints.list();
   state.remotes = judgeRemotes(endpoints, current.spec);
   const gateways = stores.gateways.synced ? stores.gateways.list() : undefined;
-  state.availability.update({ local: current, endpoints, gateways, remotes: state.remotes });
+  const { remotes, choice } = state;
+  state.availability.update({ local: current, endpoints, gateways, remotes, choice });
   if (!current.ready || current.driver === undefined) return;
   const context = contextOf(state, current, elector.leader);
   const wanted = state.remotes.accepted.filter((remote) => wantsCable(remote, current.spec, context));

@@ -32,6 +32,8 @@ export interface ChangeInput {
   readonly own: Omit<ClusterDriver, 'clusterId'> | undefined;
   /** undefined: not known yet. */
   readonly gateways: readonly GatewayDriver[] | undefined;
+  /** No gateway came or went of late: one that is starting anew does not count as gone. */
+  readonly steady: boolean;
   readonly others: readonly ClusterDriver[];
 }
 
@@ -65,7 +67,7 @@ export function decideDriver(input: ChangeInput): ChangeDecision {
     .filter(({ change }) => change?.backend !== wanted)
     .map(({ clusterId }) => clusterId)
     .toSorted();
-  const complete = input.gateways !== undefined && awaitedGateways.length === 0;
+  const complete = input.steady && input.gateways !== undefined && awaitedGateways.length === 0;
   const announce = complete ? { backend: wanted, agreed: awaitedClusters.length === 0 } : undefined;
   const use = isTime(input, connected, announce) ? wanted : inUse;
   return { use, announce, awaitedGateways, awaitedClusters };

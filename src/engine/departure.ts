@@ -21,6 +21,7 @@ const NODES_MS = 1500;
 export async function handOver(dependencies: EngineDependencies, state: EngineState): Promise<void> {
   const { elector, logger, config } = dependencies;
   const { availability } = state;
+  if (!elector.leader) await outlastHandOver(dependencies, state);
   if (!elector.leader || !elector.confirmed) return;
   const cableName = state.local.current?.spec.cable_name ?? '';
   const leaver = { clusterId: config.clusterId, cableName, term: elector.term ?? 0, uses: availability.uses };
@@ -35,6 +36,14 @@ export async function handOver(dependencies: EngineDependencies, state: EngineSt
   }
   await departed(dependencies, state, leaver);
   await leaveWayOut(dependencies, state);
+}
+
+/** Told to stop right after it has handed over: the nodes of the cluster are given their time here, too. */
+async function outlastHandOver({ clock, ...rest }: EngineDependencies, state: EngineState): Promise<void> {
+  const { availability } = state;
+  if (!availability.standsBy || availability.lookup !== 'all') return;
+  await clock.sleep(Math.max(0, availability.tenure.lostMs + NODES_MS - clock.monotonic()));
+  await leaveWayOut({ clock, ...rest }, state);
 }
 
 /** From now on only what other nodes still send here goes into the cables: the other clusters give them up when this gateway has gone. */

@@ -11,6 +11,8 @@ export interface DriverChoiceOptions {
   readonly config: Pick<EngineConfig, 'clusterId' | 'nodeName' | 'cableDriver' | 'driverChange'>;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Called when it is time to look again, though nothing has happened. */
+  readonly onDue: () => void;
 }
 
 /** What is seen of the drivers of all gateways. */
@@ -22,6 +24,8 @@ export interface DriverSurroundings {
   readonly announces: boolean;
 }
 
+/** A gateway that is restarted is back within this time; until then its cluster does not change without it. */
+const STEADY_MS = 10_000;
 /** So long after a change tunnels may come up one after another. */
 const SETTLE_MS = 10_000;
 
@@ -37,6 +41,8 @@ export class DriverChoice {
   #decision: ChangeDecision | undefined;
   #changedMs = Number.NEGATIVE_INFINITY;
   #agreed = false;
+  #gatewaysSeen = '';
+  #gatewaysSinceMs = Number.POSITIVE_INFINITY;
 
   constructor(options: DriverChoiceOptions) {
     this.#options = options;
@@ -78,6 +84,7 @@ export class DriverChoice {
     const clusters = clusterDrivers(endpoints);
     const own = clusters.find((one) => one.clusterId === clusterId);
     this.#inUse ??= DRIVER_NAMES.find((name) => name === own?.backend) ?? wanted;
+    const known = gateways && gatewayDrivers(gateways, config);
     const decision = decideDriver({
       wanted,
       inUse: this.#inUse,
@@ -85,7 +92,8 @@ export class DriverChoice {
       leader,
       announces,
       own,
-      gateways: gateways && gatewayDrivers(gateways, config),
+      gateways: known,
+      steady: this.#isSteady(known),
       others: clusters.filter((one) => one.clusterId !== clusterId),
     });
     this.#tell(decision);
@@ -95,6 +103,17 @@ export class DriverChoice {
     logger.info('changes the cable driver', { from: this.#inUse, to: wanted });
     this.#changedMs = clock.monotonic();
     this.#inUse = wanted;
+  }
+
+  #isSteady(gateways: readonly GatewayDriver[] | undefined): boolean {
+    const { clock, onDue } = this.#options;
+    const seen = JSON.stringify(gateways?.map(({ hostname }) => hostname).toSorted());
+    if (seen !== this.#gatewaysSeen) {
+      this.#gatewaysSeen = seen;
+      this.#gatewaysSinceMs = clock.monotonic();
+      if (this.next !== undefined) void clock.sleep(STEADY_MS).then(onDue);
+    }
+    return clock.monotonic() - this.#gatewaysSinceMs >= STEADY_MS;
   }
 
   #tell({ use, awaitedClusters, awaitedGateways }: ChangeDecision): void {

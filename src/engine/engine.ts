@@ -125,7 +125,7 @@ function createState(dependencies: EngineDependencies, loops: () => Loops): Engi
   keyRing?.onChange(() => loops().cables.trigger());
   const keys = keyRing === undefined ? {} : { keys: () => keyRing.current };
   const pulse = new GatewayPulse({ open: openSocket, psk: config.psk, ...keys, randomBytes, clock, logger });
-  const choice = new DriverChoice({ config, clock, logger });
+  const choice = new DriverChoice({ config, clock, logger, onDue: () => loops().cables.trigger() });
   return {
     pulse,
     choice,

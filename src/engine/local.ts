@@ -4,10 +4,10 @@ import type { KubeObject } from '../kube/client.ts';
 import type { Node } from '../kube/objects.ts';
 import { ExpectedError, messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
-import type { CableDriverName, EngineConfig } from './config.ts';
+import type { EngineConfig } from './config.ts';
 import type { CableDriver } from './drivers/driver.ts';
 import type { DriverChoice } from './driverchoice.ts';
-import type { FormerDriver } from './formerdriver.ts';
+import { DriverSeat, type DriverSeatOptions } from './driverseat.ts';
 import {
   chooseCniAddress,
   choosePrivateIp,
@@ -26,17 +26,11 @@ export interface NodeFacts {
   sourceAddress(target: string): Promise<string | undefined>;
 }
 
-export interface LocalGatewayOptions {
+export interface LocalGatewayOptions extends DriverSeatOptions {
   readonly config: EngineConfig;
   readonly facts: NodeFacts;
   readonly publicIp: PublicIpSources;
-  readonly createDriver: (
-    at: { readonly privateIp: string; readonly udpPort: number },
-    name: CableDriverName,
-  ) => CableDriver;
   readonly choice: Pick<DriverChoice, 'name' | 'next'>;
-  readonly former?: FormerDriver | undefined;
-  readonly onDriver: (driver: CableDriver) => void;
   readonly logger: Logger;
 }
 
@@ -58,13 +52,6 @@ export interface LocalGateway {
   readonly failures: readonly string[];
 }
 
-interface DriverSlot {
-  readonly key: string;
-  readonly name: CableDriverName;
-  readonly driver: CableDriver;
-  started: boolean;
-}
-
 /** What is known of the node, whatever its driver. */
 interface NodeKnown {
   readonly facts: Omit<LocalFacts, 'driverConfig' | 'backend'>;
@@ -76,9 +63,7 @@ const MAX_ROUTES_ASKED = 8;
 /** Works out what this node is as a gateway, and keeps the driver that belongs to it. */
 export class LocalObserver {
   readonly #options: LocalGatewayOptions;
-  #slot: DriverSlot | undefined;
-  /** A driver that was not started yet: who knows it before can tell others what they need. */
-  #prepared: DriverSlot | undefined;
+  readonly #seat: DriverSeat;
   #known: NodeKnown | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #toldUnknown = '';
@@ -86,6 +71,7 @@ export class LocalObserver {
 
   constructor(options: LocalGatewayOptions) {
     this.#options = options;
+    this.#seat = new DriverSeat(options);
   }
 
   /** Looks at everything anew; rejects when the driver does not start or no address is found, `current` says why too. */
@@ -128,7 +114,7 @@ export class LocalObserver {
    */
   async follow(signal: AbortSignal): Promise<void> {
     await this.#inTurn(async () => {
-      const running = this.#slot?.name;
+      const { running } = this.#seat;
       if (running !== undefined && running !== this.#options.choice.name) await this.#withDriver(signal);
     });
   }
@@ -142,54 +128,38 @@ export class LocalObserver {
 
   async #withDriver(signal: AbortSignal): Promise<void> {
     if (this.#known === undefined) return;
-    const { facts, failures } = this.#known;
-    const { node, cniAddress, privateIp } = facts;
-    const { name: backend, next } = this.#options.choice;
-    let driver: CableDriver | undefined;
+    const { node, cniAddress, privateIp } = this.#known.facts;
+    const { name, next } = this.#options.choice;
+    const at = { privateIp, udpPort: node.udpPort };
     try {
-      const slot = await this.#driverFor(backend, privateIp, node.udpPort);
-      driver = slot.driver;
-      if (!slot.started) await driver.start(signal);
-      slot.started = true;
-      const now = localEndpointSpec({ ...facts, backend, driverConfig: await driver.backendConfig() });
-      const spec = next === undefined ? now : withNext(now, { backend: next, config: await this.#configOf(next) });
-      this.current = { spec, node, driver, ready: true, cniAddress, failures };
+      const driver = await this.#seat.take(name, at, signal);
+      this.#working(driver, await driver.backendConfig());
+      if (next === undefined) return;
+      await this.#seat.prepare(next, at, signal);
+      this.#working(driver, await driver.backendConfig());
     } catch (error) {
-      const failure = `cable driver ${backend} does not work on this node: ${messageOf(error)}`;
-      const spec = localEndpointSpec({ ...facts, backend, driverConfig: {} });
-      this.current = { spec, node, driver, ready: false, cniAddress, failures: [failure, ...failures] };
+      const failure = `cable driver ${name} does not work on this node: ${messageOf(error)}`;
+      const spec = localEndpointSpec({ ...this.#known.facts, backend: name, driverConfig: {} });
+      const failures = [failure, ...this.#known.failures];
+      this.current = { spec, node, driver: this.#seat.driver, ready: false, cniAddress, failures };
       throw error;
     }
   }
 
-  async #driverFor(name: CableDriverName, privateIp: string, udpPort: number): Promise<DriverSlot> {
-    const key = keyOf(name, privateIp, udpPort);
-    const { former } = this.#options;
-    const before = this.#slot;
-    if (before?.key === key) return before;
-    this.#slot = undefined;
-    if (before !== undefined && before.name !== name) {
-      await before.driver.release();
-      former?.note(name);
-    } else await former?.retire(name);
-    this.#slot = this.#prepared?.key === key ? this.#prepared : this.#create(name, privateIp, udpPort);
-    this.#prepared = undefined;
-    this.#options.onDriver(this.#slot.driver);
-    return this.#slot;
-  }
-
-  #create(name: CableDriverName, privateIp: string, udpPort: number): DriverSlot {
-    const driver = this.#options.createDriver({ privateIp, udpPort }, name);
-    return { key: keyOf(name, privateIp, udpPort), name, driver, started: false };
-  }
-
-  /** What peers must know of a driver that does not run yet. */
-  async #configOf(name: CableDriverName): Promise<Readonly<Record<string, string>>> {
-    const { privateIp = '', node } = this.#known?.facts ?? {};
-    const udpPort = node?.udpPort ?? 0;
-    if (this.#prepared?.key !== keyOf(name, privateIp, udpPort))
-      this.#prepared = this.#create(name, privateIp, udpPort);
-    return this.#prepared.driver.backendConfig();
+  #working(driver: CableDriver, driverConfig: Readonly<Record<string, string>>): void {
+    if (this.#known === undefined) return;
+    const { facts, failures } = this.#known;
+    const { node, cniAddress } = facts;
+    const { next: wanted } = this.#options.choice;
+    const { next, problem } = this.#seat;
+    const now = localEndpointSpec({ ...facts, backend: driver.name, driverConfig });
+    const prepared = wanted !== undefined && next?.backend === wanted;
+    const spec = prepared ? withNext(now, next) : now;
+    const obstacle =
+      wanted === undefined || problem === undefined
+        ? []
+        : [`cable driver ${wanted}, to which the clusters are to change, does not work on this node: ${problem}`];
+    this.current = { spec, node, driver, ready: true, cniAddress, failures: [...failures, ...obstacle] };
   }
 
   #tellUnknown({ unknownKeys }: NodeConfig): void {
@@ -211,10 +181,6 @@ export class LocalObserver {
     const sources = await Promise.all([...remote, ...broker].map((target) => facts.sourceAddress(target as string)));
     return sources.filter((source) => source !== undefined);
   }
-}
-
-function keyOf(name: CableDriverName, privateIp: string, udpPort: number): string {
-  return `${name} ${privateIp}:${udpPort}`;
 }
 
 function describeFailures(

@@ -40,6 +40,7 @@ import { runEngine } from './engine.ts';
 import { createKeyRing } from './keyring.ts';
 import { leaseIdentity } from './tenure.ts';
 import { FormerDriver } from './formerdriver.ts';
+import type { DriverPlace } from './driverseat.ts';
 import type { NodeFacts } from './local.ts';
 import type { LinkAddress } from './localendpoint.ts';
 import { DecisionMemory } from './natdiscovery/memory.ts';
@@ -52,11 +53,6 @@ const DEFAULT_STATE_DIR = '/var/lib/submariner';
 const STAYS_MS = 2000;
 /** What was seen of the kernel serves for so long while it reports nothing; less than the cables are looked after. */
 const OBSERVED_MS = 25_000;
-
-interface DriverPlace {
-  readonly privateIp: string;
-  readonly udpPort: number;
-}
 
 /** Kernel messages about what the engine made, or what it stands on. */
 const RELEVANT = new RegExp(

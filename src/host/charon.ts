@@ -110,10 +110,10 @@ export class Charon {
     this.#client = undefined;
   }
 
-  /** Ends charon and with it all tunnels. */
-  async stop(): Promise<void> {
+  /** Ends charon and with it all tunnels; at once: without telling the peers. */
+  async stop(how: 'asked' | 'at once' = 'asked'): Promise<void> {
     this.release();
-    await stopDaemon(this.#dependencies.folder);
+    await stopDaemon(this.#dependencies.folder, how);
     rmSync(this.#file('charon.vici'), { force: true });
     await this.#removeRule();
   }

@@ -179,12 +179,15 @@ function kill(record: DaemonRecord, signal: 'SIGTERM' | 'SIGKILL'): void {
   }
 }
 
-/** Ends the daemon whose record is in the folder: SIGTERM, and SIGKILL after 3 s; then removes the record. */
-export async function stopDaemon(folder: string): Promise<void> {
+/**
+ * Ends the daemon whose record is in the folder: SIGTERM, and SIGKILL after 3 s, or without a word at once; then removes
+ * the record.
+ */
+export async function stopDaemon(folder: string, how: 'asked' | 'at once' = 'asked'): Promise<void> {
   const record = findDaemon(folder);
   if (record !== undefined) {
     const gone = (): boolean => !isAlive(record);
-    kill(record, 'SIGTERM');
+    kill(record, how === 'asked' ? 'SIGTERM' : 'SIGKILL');
     if (!(await waitFor(gone, STOP_MS))) {
       kill(record, 'SIGKILL');
       if (!(await waitFor(gone, STOP_MS))) {

@@ -142,10 +142,10 @@ export class WireguardGo implements WireguardDevice {
   }
 
   /** Ends the process; its link goes with it. */
-  async stop(): Promise<void> {
+  async stop(how: 'asked' | 'at once' = 'asked'): Promise<void> {
     this.#watch?.destroy();
     this.#watch = undefined;
-    await stopDaemon(this.#dependencies.folder);
+    await stopDaemon(this.#dependencies.folder, how);
     rmSync(this.#socket, { force: true });
     hideSocket(this.#dependencies.link);
   }

@@ -152,6 +152,7 @@ export class World {
           message: '',
         })),
       onChange: () => undefined,
+      prepare: async () => [],
       release: async () => undefined,
       cleanup: async () => node.program({ cables: [], guardedCidrs: [], cniAddress: undefined, lookup: 'all' }),
     };

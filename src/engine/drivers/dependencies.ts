@@ -38,6 +38,8 @@ export interface DriverDependencies {
   /** ESP in UDP also without NAT, and a charon that logs more; default neither. */
   readonly ipsec?: { readonly forceEncaps: boolean; readonly debug: boolean };
   readonly onNetwork?: NetworkWatcher;
+  /** Links of a driver that is prepared beside this one; to be left alone. */
+  readonly beside?: () => readonly string[];
   /** Network namespace (`ip netns`) daemons run in; for tests only, as of createRunner. */
   readonly namespace?: string;
 }

@@ -67,6 +67,11 @@ export interface CableDriver {
   readonly slots: number;
   /** Starts what the driver needs (charon, wireguard-go, links); idempotent, adopts what a former process left. */
   start(signal: AbortSignal): Promise<void>;
+  /**
+   * Makes what can be there beside the driver that runs, which this one is about to replace; idempotent. Resolves to the
+   * links that the other one has to leave alone; rejects when this driver cannot work here.
+   */
+  prepare(signal: AbortSignal): Promise<readonly string[]>;
   /** What peers must know: public key, interface name. */
   backendConfig(): Promise<Record<string, string>>;
   /** Converges to exactly these cables and guards; idempotent. Rejects with one error that lists what failed. */

@@ -1,6 +1,6 @@
 import { ExpectedError, messageOf } from '../../runtime/errors.ts';
 
-/** Runs every part; when some reject, rejects with one error that names all of them. */
+/** Runs every part, one after the other; when some reject, rejects with one error that names all of them. */
 export async function runAll(parts: readonly (() => Promise<void>)[]): Promise<void> {
   const failures: unknown[] = [];
   for (const part of parts) {
@@ -10,6 +10,16 @@ export async function runAll(parts: readonly (() => Promise<void>)[]): Promise<v
       failures.push(error);
     }
   }
+  throwAll(failures);
+}
+
+/** The same for parts that do not need each other: all at once. */
+export async function runAtOnce(parts: readonly (() => Promise<void>)[]): Promise<void> {
+  const outcomes = await Promise.allSettled(parts.map((part) => part()));
+  throwAll(outcomes.flatMap((outcome): readonly unknown[] => (outcome.status === 'rejected' ? [outcome.reason] : [])));
+}
+
+function throwAll(failures: readonly unknown[]): void {
   if (failures.length === 0) return;
   const [first] = failures;
   if (failures.length === 1) throw first;

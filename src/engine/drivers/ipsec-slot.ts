@@ -91,9 +91,9 @@ export class IpsecSlot {
     return this.#charon.present;
   }
 
-  /** Ends charon, and with it its tunnels and link. */
-  async stop(): Promise<void> {
-    await this.#charon.stop();
+  /** Ends charon, and with it its tunnels and link; at once: without telling the peers. */
+  async stop(how: 'asked' | 'at once' = 'asked'): Promise<void> {
+    await this.#charon.stop(how);
     if ((await this.#esp()).kernel) {
       const { runner } = this.#dependencies;
       await removeKernelIpsec(runner, await observeKernelIpsec(runner, slotIfId(this.slot)));

@@ -1,4 +1,5 @@
 import { GATEWAY_SLOTS } from '../../api/gateways.ts';
+import { assertInstalled } from '../../host/charon-program.ts';
 import { probeKernelEsp, type EspSupport } from '../../host/esp.ts';
 import { observeUnderlay } from '../../host/underlay.ts';
 import type { ViciClient } from '../../host/vici/client.ts';
@@ -7,7 +8,7 @@ import { EMPTY_STATE } from '../../net/state.ts';
 import { selfRoutingProblem } from './cable-routes.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import type { CableDriver, DesiredCables, ObservedCable } from './driver.ts';
-import { runAll } from './failures.ts';
+import { runAll, runAtOnce } from './failures.ts';
 import { desiredIpsecNetwork, type EspPlace } from './ipsec-network.ts';
 import { IpsecSlot } from './ipsec-slot.ts';
 import { retireOtherDrivers } from './leftovers.ts';
@@ -55,6 +56,13 @@ export class IpsecDriver implements CableDriver {
     await this.#slots[0].ensure(signal);
   }
 
+  /** Charon cannot start without the port; it is known that it could, and where ESP is to be. */
+  async prepare(): Promise<readonly string[]> {
+    assertInstalled();
+    await this.#esp();
+    return [];
+  }
+
   async backendConfig(): Promise<Record<string, string>> {
     return portsOfSlots(this.#dependencies.udpPort, this.slots);
   }
@@ -65,10 +73,11 @@ export class IpsecDriver implements CableDriver {
     const wanted = this.#slots.filter(({ slot }) => bySlot.has(slot));
     const idle = this.#slots.filter(({ slot, present }) => present && !bySlot.has(slot));
     const clients = new Map<IpsecSlot, ViciClient>();
+    const ensure = wanted.map((slot) => async () => {
+      clients.set(slot, await slot.ensure(signal));
+    });
     await runAll([
-      ...wanted.map((slot) => async () => {
-        clients.set(slot, await slot.ensure(signal));
-      }),
+      async () => runAtOnce(ensure),
       async () => {
         const place = await this.#place(wanted, signal);
         await syncNetwork(
@@ -103,11 +112,12 @@ export class IpsecDriver implements CableDriver {
 
   async release(): Promise<void> {
     this.#timer.stop();
-    await Promise.all(this.#slots.map((slot) => slot.stop()));
+    await runAtOnce(this.#slots.map((slot) => () => slot.stop('at once')));
   }
 
   async cleanup(): Promise<void> {
-    await this.release();
+    this.#timer.stop();
+    for (const slot of this.#slots) await slot.stop();
     await syncNetwork(this.#dependencies, EMPTY_STATE);
   }
 

@@ -6,14 +6,24 @@ import type { DriverDependencies } from './dependencies.ts';
 
 /** Makes the engine's part of the node's network equal to `desired`; logs the plan when it is not empty. */
 export async function syncNetwork(
-  dependencies: Pick<DriverDependencies, 'runner' | 'logger' | 'onNetwork'>,
+  dependencies: Pick<DriverDependencies, 'runner' | 'logger' | 'onNetwork' | 'beside'>,
   desired: NetworkState,
   signal?: AbortSignal,
 ): Promise<void> {
   const { runner, logger } = dependencies;
-  const plan = diffNetwork(desired, await observeNetwork(runner, ENGINE_OWNERSHIP, desired, signal));
+  const observed = await observeNetwork(runner, ENGINE_OWNERSHIP, desired, signal);
+  const plan = diffNetwork(desired, withoutLinks(observed, dependencies.beside?.() ?? []));
   dependencies.onNetwork?.(desired, plan);
   if (plan.length === 0) return;
   for (const step of describePlan(plan).split('\n')) logger.info('network', { step });
   await applyPlan(runner, plan, ENGINE_OWNERSHIP);
+}
+
+function withoutLinks(observed: NetworkState, names: readonly string[]): NetworkState {
+  if (names.length === 0) return observed;
+  return {
+    ...observed,
+    links: observed.links.filter(({ name }) => !names.includes(name)),
+    addresses: observed.addresses.filter(({ link }) => !names.includes(link)),
+  };
 }

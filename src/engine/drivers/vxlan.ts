@@ -32,6 +32,10 @@ export class VxlanDriver implements CableDriver {
     await observeUnderlay(runner, privateIp, signal);
   }
 
+  async prepare(): Promise<readonly string[]> {
+    return [];
+  }
+
   async backendConfig(): Promise<Record<string, string>> {
     return { [slotPortKey(1)]: String(this.#dependencies.udpPort) };
   }

@@ -59,8 +59,8 @@ export class WireguardSlot {
   }
 
   /** Ends wireguard-go, and with it its link; a link of the kernel goes with the network that does not want it. */
-  async stop(): Promise<void> {
-    await this.#userland.stop();
+  async stop(how: 'asked' | 'at once' = 'asked'): Promise<void> {
+    await this.#userland.stop(how);
     this.#kind = undefined;
   }
 

@@ -6,7 +6,7 @@ import { WIREGUARD_CABLE } from '../../net/ownership.ts';
 import { EMPTY_STATE } from '../../net/state.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import type { Cable, CableDriver, DesiredCables, ObservedCable } from './driver.ts';
-import { runAll } from './failures.ts';
+import { runAll, runAtOnce } from './failures.ts';
 import { syncNetwork } from './network-sync.ts';
 import { LookTimer } from './look-timer.ts';
 import { retireOtherDrivers, wireguardFolder } from './leftovers.ts';
@@ -51,6 +51,11 @@ export class WireguardDriver implements CableDriver {
     await this.#slots[0].ensure(signal);
   }
 
+  async prepare(signal: AbortSignal): Promise<readonly string[]> {
+    await runAtOnce(this.#slots.map((slot) => async () => void (await slot.ensure(signal))));
+    return this.#slots.map(({ link }) => link);
+  }
+
   async backendConfig(): Promise<Record<string, string>> {
     const { udpPort } = this.#dependencies;
     return {
@@ -68,10 +73,11 @@ export class WireguardDriver implements CableDriver {
     const wanted = this.#slots.filter(({ slot }) => bySlot.has(slot));
     const idle = this.#slots.filter(({ slot }) => !bySlot.has(slot));
     const devices = new Map<number, WireguardDevice>();
+    const ensure = wanted.map((slot) => async () => {
+      devices.set(slot.slot, await slot.ensure(signal));
+    });
     await runAll([
-      ...wanted.map((slot) => async () => {
-        devices.set(slot.slot, await slot.ensure(signal));
-      }),
+      async () => runAtOnce(ensure),
       // The link of an idle wireguard-go goes with its process, when no route leads into it any more.
       () => this.#syncNetwork(possible, [...wanted, ...idle.filter(({ inUserland }) => inUserland)], signal),
       ...wanted.map((slot) => () => this.#syncPeers(slot, devices.get(slot.slot), bySlot.get(slot.slot) ?? [])),
@@ -98,11 +104,12 @@ export class WireguardDriver implements CableDriver {
 
   async release(): Promise<void> {
     this.#timer.stop();
-    await Promise.all(this.#slots.map((slot) => slot.stop()));
+    await runAtOnce(this.#slots.map((slot) => () => slot.stop('at once')));
   }
 
   async cleanup(): Promise<void> {
-    await this.release();
+    this.#timer.stop();
+    for (const slot of this.#slots) await slot.stop();
     await syncNetwork(this.#dependencies, EMPTY_STATE);
   }
 

@@ -8,6 +8,7 @@ import {
   isStable,
   judge,
   newSession,
+  renew,
   type Pace,
   type PeerSession,
 } from './sessions.ts';
@@ -24,6 +25,8 @@ export interface BeatPeer {
   readonly clusterId: string;
   /** Where it is reached; a route makes sure that a gateway of another cluster is reached through its own cable. */
   readonly address: string;
+  /** What it is reached through; when that changes, it may be silent for a moment without having failed. */
+  readonly path?: string;
   /** Default FAST. */
   readonly intervalMs?: number;
   readonly timeoutMs?: number;
@@ -110,6 +113,7 @@ export class Peering {
         repeat: false,
       };
       const entry = { ...(known ?? fresh), peer, pace: { intervalMs, timeoutMs } };
+      if (known !== undefined && known.peer.path !== peer.path) entry.session = renew(known.session, nowMs);
       entry.dueMs = Math.min(entry.dueMs, nowMs + intervalMs);
       this.#entries.set(peer.cableName, entry);
     }

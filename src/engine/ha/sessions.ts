@@ -46,6 +46,12 @@ export interface PeerSession {
   readonly claims: Claims;
 }
 
+/** As before anything was heard, but for what keeps recordings from being believed: it is reached another way now. */
+export function renew(session: PeerSession, nowMs: number): PeerSession {
+  const { current, candidate, retired, claims } = session;
+  return { ...newSession(nowMs), current, candidate, retired, claims };
+}
+
 /** How one datagram was taken. */
 export interface Hearing {
   readonly session: PeerSession;

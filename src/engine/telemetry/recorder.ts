@@ -96,6 +96,10 @@ class RecordedDriver implements CableDriver {
     await this.#driver.start(signal);
   }
 
+  async prepare(signal: AbortSignal): Promise<readonly string[]> {
+    return this.#driver.prepare(signal);
+  }
+
   async backendConfig(): Promise<Record<string, string>> {
     return this.#driver.backendConfig();
   }

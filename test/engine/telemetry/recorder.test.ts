@@ -56,6 +56,7 @@ describe('EngineRecorder', () => {
       sync: async () => Promise.reject(new Error('no')),
       connections: async () => [],
       onChange: () => void calls.push('onChange'),
+      prepare: async () => [],
       release: async () => undefined,
       cleanup: async () => void calls.push('cleanup'),
     } satisfies CableDriver;
