@@ -39,7 +39,7 @@ export interface Surroundings {
   /** Gateway objects of the own cluster; undefined until they are known. */
   readonly gateways: readonly Gateway[] | undefined;
   readonly remotes: Remotes;
-  readonly choice: Pick<DriverChoice, 'changing'>;
+  readonly choice: Pick<DriverChoice, 'changing' | 'switching'>;
 }
 
 /**
@@ -150,8 +150,7 @@ export class Availability {
     this.#seen = seen;
     this.#own = announcementOf(seen.endpoints, config.clusterId);
     this.#announced = this.#announce(seen);
-    const remotes = seen.remotes.accepted;
-    pulse.setPeers(beatPeers({ config, spec: seen.local.spec, announced: this.#announced, remotes }));
+    pulse.setPeers(beatPeers({ config, spec: seen.local.spec, announced: this.#announced, remotes: seen.remotes }));
     this.#choose();
     this.#claim();
   }
@@ -241,6 +240,7 @@ export class Availability {
   }
 
   #choose(): void {
+    if (this.#seen?.choice.switching === true) return;
     const { pulse, clock, logger } = this.#options;
     const before = this.#uses;
     const report = pulse.report.bind(pulse);

@@ -1,6 +1,6 @@
 import type { ClusterGateways } from '../api/gateways.ts';
 import type { EndpointSpec } from '../api/types.ts';
-import type { Remote } from './cables.ts';
+import type { Remote, Remotes } from './cables.ts';
 import type { EngineConfig } from './config.ts';
 import { chooseGateway } from './ha/choose.ts';
 import type { BeatPeer } from './ha/peering.ts';
@@ -15,7 +15,7 @@ export interface BeatScope {
   readonly spec: EndpointSpec;
   /** What the own cluster announces. */
   readonly announced: ClusterGateways | undefined;
-  readonly remotes: readonly Remote[];
+  readonly remotes: Pick<Remotes, 'accepted'>;
 }
 
 /** So many beats may be lost in a row. */
@@ -25,7 +25,12 @@ const PATIENCE_BEATS = FAST.timeoutMs / FAST.intervalMs;
  * The other gateways of the own cluster, and those of clusters that announce theirs; nobody for a gateway that is not
  * announced itself, as it would not be answered. Pure.
  */
-export function beatPeers({ config, spec: self, announced, remotes }: BeatScope): readonly BeatPeer[] {
+export function beatPeers({
+  config,
+  spec: self,
+  announced,
+  remotes: { accepted: remotes },
+}: BeatScope): readonly BeatPeer[] {
   const { clusterId, beatIntervalMs: intervalMs } = config;
   const { cable_name: cableName, backend: path } = self;
   const fast: Pace = { intervalMs, timeoutMs: intervalMs * PATIENCE_BEATS };

@@ -26,6 +26,7 @@ export async function syncCables(
   if (!stores.endpoints.synced) return;
   chooseDriver(dependencies, state);
   await state.local.follow(signal);
+  state.choice.followed();
   const { current } = state.local;
   if (current === undefined) return;
   const endpoints = stores.endpoints.list();
@@ -44,6 +45,7 @@ export async function syncCables(
   if (!elector.leader && keepsWhatIsThere(state, desired)) state.cableFailure = undefined;
   else await runDriver(state, () => current.driver?.sync(desired, signal));
   watch(dependencies, state, { current, wanted, desired });
+  await state.local.tidy();
 }
 
 /**

@@ -41,6 +41,7 @@ export class DriverChoice {
   #decision: ChangeDecision | undefined;
   #changedMs = Number.NEGATIVE_INFINITY;
   #agreed = false;
+  #switching = false;
   #gatewaysSeen = '';
   #gatewaysSinceMs = Number.POSITIVE_INFINITY;
 
@@ -67,6 +68,16 @@ export class DriverChoice {
   /** Gateways change at this moment: that one is not heard by another cluster tells nothing of it. */
   get changing(): boolean {
     return this.#agreed || this.#options.clock.monotonic() - this.#changedMs < SETTLE_MS;
+  }
+
+  /** Another driver was chosen and does not run yet: nobody is heard, and that is nobody's failure. */
+  get switching(): boolean {
+    return this.#switching;
+  }
+
+  /** The driver that was chosen runs. */
+  followed(): void {
+    this.#switching = false;
   }
 
   /** What is waited for, for operators. */
@@ -102,6 +113,7 @@ export class DriverChoice {
     if (decision.use === this.#inUse) return;
     logger.info('changes the cable driver', { from: this.#inUse, to: wanted });
     this.#changedMs = clock.monotonic();
+    this.#switching = true;
     this.#inUse = wanted;
   }
 

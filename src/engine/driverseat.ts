@@ -30,6 +30,8 @@ export class DriverSeat {
   readonly #options: DriverSeatOptions;
   #running: Seat | undefined;
   #started = false;
+  #released = false;
+  #tidy: (() => Promise<void>) | undefined;
   #prepared: (Seat & { readonly config: Readonly<Record<string, string>> | undefined }) | undefined;
   #problem: string | undefined;
   #beside: readonly string[] = [];
@@ -66,9 +68,17 @@ export class DriverSeat {
     const key = keyOf(name, at);
     if (this.#running?.key !== key) await this.#replace(name, at);
     const { driver } = this.#running ?? this.#create(name, at);
-    if (!this.#started) await driver.start(signal);
+    if (!this.#started) await driver.start(signal, this.#released ? 'release' : undefined);
     this.#started = true;
     return driver;
+  }
+
+  /** Removes what the former driver left, when the new one has done what is urgent. */
+  async tidy(): Promise<void> {
+    const tidy = this.#tidy;
+    this.#tidy = undefined;
+    this.#released = false;
+    await tidy?.();
   }
 
   /** Makes ready what the next driver can have beside the one that runs; never rejects. */
@@ -92,7 +102,8 @@ export class DriverSeat {
     this.#running = undefined;
     this.#started = false;
     if (before !== undefined && before.name !== name) {
-      await before.driver.release();
+      this.#tidy = await before.driver.release();
+      this.#released = true;
       former?.note(name);
     } else await former?.retire(name);
     this.#running = prepared ?? this.#create(name, at);

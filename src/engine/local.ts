@@ -119,6 +119,11 @@ export class LocalObserver {
     });
   }
 
+  /** For what is not urgent when the driver was changed. */
+  async tidy(): Promise<void> {
+    await this.#inTurn(async () => this.#seat.tidy());
+  }
+
   /** One at a time: two loops look at the driver. */
   async #inTurn(run: () => Promise<void>): Promise<void> {
     const turn = this.#turn.then(run);

@@ -110,10 +110,21 @@ export class Charon {
     this.#client = undefined;
   }
 
-  /** Ends charon and with it all tunnels; at once: without telling the peers. */
-  async stop(how: 'asked' | 'at once' = 'asked'): Promise<void> {
+  /** Ends charon and with it all tunnels. */
+  async stop(): Promise<void> {
     this.release();
-    await stopDaemon(this.#dependencies.folder, how);
+    await stopDaemon(this.#dependencies.folder);
+    await this.removeTraces();
+  }
+
+  /** Kills charon, which can tell nobody; its traces stay. */
+  async kill(): Promise<void> {
+    this.release();
+    await stopDaemon(this.#dependencies.folder, 'at once');
+  }
+
+  /** Removes what a charon that is gone has left. */
+  async removeTraces(): Promise<void> {
     rmSync(this.#file('charon.vici'), { force: true });
     await this.#removeRule();
   }

@@ -153,7 +153,7 @@ export class World {
         })),
       onChange: () => undefined,
       prepare: async () => [],
-      release: async () => undefined,
+      release: async () => async () => undefined,
       cleanup: async () => node.program({ cables: [], guardedCidrs: [], cniAddress: undefined, lookup: 'all' }),
     };
   }

@@ -65,8 +65,12 @@ export interface CableDriver {
   readonly description: string;
   /** How many tunnel instances this driver can keep side by side here; with one there is no warm standby. */
   readonly slots: number;
-  /** Starts what the driver needs (charon, wireguard-go, links); idempotent, adopts what a former process left. */
-  start(signal: AbortSignal): Promise<void>;
+  /**
+   * Starts what the driver needs (charon, wireguard-go, links); idempotent, adopts what a former process left, removes what
+   * another driver left. `after`: another one was released just now, and so it is on the other side; what it left goes with
+   * the first sync.
+   */
+  start(signal: AbortSignal, after?: 'release'): Promise<void>;
   /**
    * Makes what can be there beside the driver that runs, which this one is about to replace; idempotent. Resolves to the
    * links that the other one has to leave alone; rejects when this driver cannot work here.
@@ -81,10 +85,11 @@ export interface CableDriver {
   /** Calls back when the daemon reports a change; the engine then looks again. */
   onChange(listener: () => void): void;
   /**
-   * Ends what holds the UDP ports of tunnels, quickly: another driver takes over here, and on the other side. Links, routes
-   * and guard that it leaves lead nowhere and are replaced by those of the other driver.
+   * Ends what holds the UDP ports of tunnels, quickly: another driver takes over here, and on the other side. Routes and
+   * guard that it leaves lead nowhere and are replaced by those of the other driver. Resolves to what is left to be done
+   * when there is time.
    */
-  release(): Promise<void>;
+  release(): Promise<() => Promise<void>>;
   /** Removes everything the driver ever made. Stopping is not this: on SIGTERM tunnels stay. */
   cleanup(): Promise<void>;
 }

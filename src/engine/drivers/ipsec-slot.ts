@@ -21,6 +21,9 @@ const DEFAULT_DPD_SECONDS = 5;
 const ACCEPTED_KEY = 'submariner-accepted-';
 /** How long the side that does not initiate at once waits for its peer. */
 const LATE_MS = 5000;
+/** The same when both begin at one moment, and for how long that counts. */
+const HASTY_LATE_MS = 500;
+const HASTE_MS = 10_000;
 
 /**
  * One charon with the cables of one slot, on a UDP port of its own.
@@ -41,6 +44,7 @@ export class IpsecSlot {
   #orphans = true;
   #kernel = false;
   #givenKeys: string | undefined;
+  #hastyUntilMs = 0;
 
   constructor(
     dependencies: DriverDependencies,
@@ -91,9 +95,28 @@ export class IpsecSlot {
     return this.#charon.present;
   }
 
-  /** Ends charon, and with it its tunnels and link; at once: without telling the peers. */
-  async stop(how: 'asked' | 'at once' = 'asked'): Promise<void> {
-    await this.#charon.stop(how);
+  /** Ends charon, and with it its tunnels and link. */
+  async stop(): Promise<void> {
+    await this.#charon.stop();
+    await this.#removeSas();
+  }
+
+  /** Ends charon at once, without a word to the peers; what it leaves is to be removed by `removeTraces`. */
+  async kill(): Promise<void> {
+    await this.#charon.kill();
+  }
+
+  async removeTraces(): Promise<void> {
+    await this.#charon.removeTraces();
+    await this.#removeSas();
+  }
+
+  /** The peers begin at this moment, too: who leaves it to the other side waits for less. */
+  hasten(): void {
+    this.#hastyUntilMs = performance.now() + HASTE_MS;
+  }
+
+  async #removeSas(): Promise<void> {
     if ((await this.#esp()).kernel) {
       const { runner } = this.#dependencies;
       await removeKernelIpsec(runner, await observeKernelIpsec(runner, slotIfId(this.slot)));
@@ -192,9 +215,10 @@ export class IpsecSlot {
       own.map((item) => [item.connection.name, item]),
     );
     const due = new Set<string>();
+    const lateMs = nowMs < this.#hastyUntilMs ? HASTY_LATE_MS : LATE_MS;
     for (const [name, { connection, turn }] of turns) {
       const late = turn === 'peer' || (turn === 'as agreed' && connection.initiates === 'late' && !restarted);
-      if (this.#pacer.due(name, nowMs, late ? LATE_MS : 0)) due.add(name);
+      if (this.#pacer.due(name, nowMs, late ? lateMs : 0)) due.add(name);
     }
     const waitMs = this.#pacer.waitMs(nowMs);
     if (waitMs !== undefined) this.#timer.within(waitMs);

@@ -49,8 +49,13 @@ export class IpsecDriver implements CableDriver {
     return `IPsec, ${kernel ? 'kernel ESP' : `userland ESP (kernel-libipsec; kernel: ${reason})`}`;
   }
 
-  async start(signal: AbortSignal): Promise<void> {
+  async start(signal: AbortSignal, after?: 'release'): Promise<void> {
     const { runner, privateIp } = this.#dependencies;
+    if (after === 'release') {
+      for (const slot of this.#slots) slot.hasten();
+      await this.#slots[0].ensure(signal);
+      return;
+    }
     await retireOtherDrivers(this.#dependencies, { links: IPSEC_CABLE.links, daemon: 'charon' }, signal);
     await observeUnderlay(runner, privateIp, signal);
     await this.#slots[0].ensure(signal);
@@ -78,18 +83,14 @@ export class IpsecDriver implements CableDriver {
     });
     await runAll([
       async () => runAtOnce(ensure),
-      async () => {
-        const place = await this.#place(wanted, signal);
-        await syncNetwork(
-          this.#dependencies,
-          desiredIpsecNetwork(possible, place, this.#dependencies.privateIp),
-          signal,
-        );
-      },
-      ...wanted.map((slot) => async () => {
-        const client = clients.get(slot);
-        if (client !== undefined) await slot.syncTunnels(client, bySlot.get(slot.slot) ?? []);
-      }),
+      async () =>
+        runAtOnce([
+          () => this.#syncNetwork(possible, wanted, signal),
+          ...wanted.map((slot) => async () => {
+            const client = clients.get(slot);
+            if (client !== undefined) await slot.syncTunnels(client, bySlot.get(slot.slot) ?? []);
+          }),
+        ]),
       // When no route leads into its link any more.
       ...idle.map((slot) => () => slot.stop()),
     ]);
@@ -110,15 +111,21 @@ export class IpsecDriver implements CableDriver {
     this.#timer.onDue(listener);
   }
 
-  async release(): Promise<void> {
+  async release(): Promise<() => Promise<void>> {
     this.#timer.stop();
-    await runAtOnce(this.#slots.map((slot) => () => slot.stop('at once')));
+    await runAtOnce(this.#slots.map((slot) => () => slot.kill()));
+    return async () => runAll(this.#slots.map((slot) => () => slot.removeTraces()));
   }
 
   async cleanup(): Promise<void> {
     this.#timer.stop();
     for (const slot of this.#slots) await slot.stop();
     await syncNetwork(this.#dependencies, EMPTY_STATE);
+  }
+
+  async #syncNetwork(possible: DesiredCables, wanted: readonly IpsecSlot[], signal: AbortSignal): Promise<void> {
+    const place = await this.#place(wanted, signal);
+    await syncNetwork(this.#dependencies, desiredIpsecNetwork(possible, place, this.#dependencies.privateIp), signal);
   }
 
   /** Found out once: it does not change while the machine runs. */

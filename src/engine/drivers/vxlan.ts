@@ -26,8 +26,9 @@ export class VxlanDriver implements CableDriver {
     this.#dependencies = dependencies;
   }
 
-  async start(signal: AbortSignal): Promise<void> {
+  async start(signal: AbortSignal, after?: 'release'): Promise<void> {
     const { runner, privateIp } = this.#dependencies;
+    if (after === 'release') return;
     await retireOtherDrivers(this.#dependencies, { links: [VXLAN_CABLE.link] }, signal);
     await observeUnderlay(runner, privateIp, signal);
   }
@@ -76,8 +77,10 @@ export class VxlanDriver implements CableDriver {
     // The kernel tells nothing about a VXLAN; the engine looks by itself.
   }
 
-  async release(): Promise<void> {
-    // Whoever comes next removes the link before anything else.
+  async release(): Promise<() => Promise<void>> {
+    const { runner } = this.#dependencies;
+    await runner.run('ip', ['link', 'del', VXLAN_CABLE.link], { okExitCodes: [0, 1] });
+    return async () => undefined;
   }
 
   async cleanup(): Promise<void> {

@@ -59,8 +59,15 @@ export class WireguardSlot {
   }
 
   /** Ends wireguard-go, and with it its link; a link of the kernel goes with the network that does not want it. */
-  async stop(how: 'asked' | 'at once' = 'asked'): Promise<void> {
-    await this.#userland.stop(how);
+  async stop(): Promise<void> {
+    await this.#userland.stop();
+    this.#kind = undefined;
+  }
+
+  /** Ends the link at once, whoever makes it: it holds the port. */
+  async kill(): Promise<void> {
+    if (this.#kind === 'wireguard') await this.#dependencies.runner.run('ip', ['link', 'del', this.link]);
+    await this.#userland.stop('at once');
     this.#kind = undefined;
   }
 

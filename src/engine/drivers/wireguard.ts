@@ -44,8 +44,9 @@ export class WireguardDriver implements CableDriver {
     return kind === 'wireguard' ? 'WireGuard, kernel' : 'WireGuard, userland (wireguard-go)';
   }
 
-  async start(signal: AbortSignal): Promise<void> {
+  async start(signal: AbortSignal, after?: 'release'): Promise<void> {
     const { runner, privateIp } = this.#dependencies;
+    if (after === 'release') return;
     await retireOtherDrivers(this.#dependencies, { links: WIREGUARD_CABLE.links, daemon: 'wireguard' }, signal);
     await observeUnderlay(runner, privateIp, signal);
     await this.#slots[0].ensure(signal);
@@ -78,9 +79,12 @@ export class WireguardDriver implements CableDriver {
     });
     await runAll([
       async () => runAtOnce(ensure),
-      // The link of an idle wireguard-go goes with its process, when no route leads into it any more.
-      () => this.#syncNetwork(possible, [...wanted, ...idle.filter(({ inUserland }) => inUserland)], signal),
-      ...wanted.map((slot) => () => this.#syncPeers(slot, devices.get(slot.slot), bySlot.get(slot.slot) ?? [])),
+      async () =>
+        runAtOnce([
+          // The link of an idle wireguard-go goes with its process, when no route leads into it any more.
+          () => this.#syncNetwork(possible, [...wanted, ...idle.filter(({ inUserland }) => inUserland)], signal),
+          ...wanted.map((slot) => () => this.#syncPeers(slot, devices.get(slot.slot), bySlot.get(slot.slot) ?? [])),
+        ]),
       ...idle.map((slot) => () => slot.stop()),
     ]);
   }
@@ -102,9 +106,10 @@ export class WireguardDriver implements CableDriver {
     this.#timer.onDue(listener);
   }
 
-  async release(): Promise<void> {
+  async release(): Promise<() => Promise<void>> {
     this.#timer.stop();
-    await runAtOnce(this.#slots.map((slot) => () => slot.stop('at once')));
+    await runAtOnce(this.#slots.map((slot) => () => slot.kill()));
+    return async () => undefined;
   }
 
   async cleanup(): Promise<void> {

@@ -92,8 +92,8 @@ class RecordedDriver implements CableDriver {
     return this.#driver.slots;
   }
 
-  async start(signal: AbortSignal): Promise<void> {
-    await this.#driver.start(signal);
+  async start(signal: AbortSignal, after?: 'release'): Promise<void> {
+    await this.#driver.start(signal, after);
   }
 
   async prepare(signal: AbortSignal): Promise<readonly string[]> {
@@ -117,8 +117,8 @@ class RecordedDriver implements CableDriver {
     this.#driver.onChange(listener);
   }
 
-  async release(): Promise<void> {
-    await this.#driver.release();
+  async release(): Promise<() => Promise<void>> {
+    return this.#driver.release();
   }
 
   async cleanup(): Promise<void> {

@@ -57,7 +57,7 @@ describe('EngineRecorder', () => {
       connections: async () => [],
       onChange: () => void calls.push('onChange'),
       prepare: async () => [],
-      release: async () => undefined,
+      release: async () => async () => undefined,
       cleanup: async () => void calls.push('cleanup'),
     } satisfies CableDriver;
     const recorder = new EngineRecorder(new FakeClock());
