@@ -50,6 +50,7 @@ describe('configuration', () => {
     expect(read()).toEqual({
       uninstall: false,
       cableDriver: 'libreswan',
+      driverChange: 'together',
       clusterId: 'west',
       namespace: 'submariner-operator',
       nodeName: 'west-1',

@@ -3,6 +3,7 @@ import { parseEndpoint } from '../../api/validate.ts';
 import { isForbidden, isUnauthorized, KubeConnectionError } from '../../kube/errors.ts';
 import { brokerNames } from '../../kube/mirror.ts';
 import { planMirror, type MirroredObject, type MirrorStep } from '../../kube/mirrorplan.ts';
+import { parseGateways } from '../../api/gateways.ts';
 import { OPERATOR_NAMESPACE } from '../../api/names.ts';
 import type { KubeObject } from '../../kube/client.ts';
 import { RESOURCES } from '../../kube/resources.ts';
@@ -199,14 +200,29 @@ async function keys({ cluster, others }: CheckContext): Promise<Outcome> {
 
 async function drivers({ cluster }: CheckContext): Promise<Outcome> {
   const endpoints = await cluster.facts.endpoints();
-  const own = cluster.submariner?.spec.cableDriver ?? 'libreswan';
-  const different = endpoints.filter(({ spec }) => spec.cluster_id !== cluster.clusterId && spec.backend !== own);
+  const wanted = cluster.submariner?.spec.cableDriver ?? 'libreswan';
+  const own = endpoints.find(({ spec }) => spec.cluster_id === cluster.clusterId);
+  const driver = own?.spec.backend ?? wanted;
+  const change = own === undefined ? undefined : parseGateways(own)?.change?.backend;
+  const others = endpoints.filter(({ spec }) => spec.cluster_id !== cluster.clusterId);
+  const awaited = others.filter(
+    (other) =>
+      change !== undefined && other.spec.backend === driver && parseGateways(other)?.change?.backend !== change,
+  );
   return warningIf(
-    different.map(({ spec }) => ({
-      object: `cluster ${spec.cluster_id}`,
-      reason: `uses ${spec.backend}, this one ${own}: there is no tunnel between them`,
-    })),
-    own,
+    [
+      ...others
+        .filter(({ spec }) => spec.backend !== driver)
+        .map(({ spec }) => ({
+          object: `cluster ${spec.cluster_id}`,
+          reason: `uses ${spec.backend}, this one ${driver}: there is no tunnel between them`,
+        })),
+      ...awaited.map(({ spec }) => ({
+        object: `cluster ${spec.cluster_id}`,
+        reason: `has not been joined with ${change} yet, to which this one changes together with it; ${driver} stays in use`,
+      })),
+    ],
+    driver,
   );
 }
 

@@ -4,7 +4,7 @@ import type { DaemonSet, Node, Pod } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { applyManifests } from '../applying.ts';
 import type { CommandRun } from '../context.ts';
-import { compareObjects } from '../drift/comparison.ts';
+import { compareObjects, type ObjectDrift } from '../drift/comparison.ts';
 import { listGateways } from '../gateway/handover.ts';
 import type { Written } from '../objects.ts';
 import { connectedClusters } from '../upgrade/health.ts';
@@ -12,6 +12,9 @@ import { DAEMON_SETS, planReplacement, type Replacement } from '../upgrade/plan.
 import { rollOut } from '../upgrade/rollout.ts';
 import type { Deadline } from '../waiting.ts';
 import type { JoinPlan } from './preflight.ts';
+
+/** With another value of this, gateways that wait for nobody have no tunnels until the other clusters have it too. */
+const PARTING = /SUBMARINER_CABLEDRIVER\b/;
 
 /**
  * Applies everything to the cluster. Daemons that run already are replaced one after another, as an upgrade does: each
@@ -61,7 +64,7 @@ const QUIET = { update: ignore, progress: ignore, done: ignore, warn: ignore, fa
 
 /** Pods of daemons that run and have to be replaced; none when that has to be left to the DaemonSet controller. */
 async function findReplacements(
-  { target, unlabel }: JoinPlan,
+  { target, unlabel, settings: { options } }: JoinPlan,
   objects: readonly KubeObject[],
 ): Promise<readonly Replacement[]> {
   const { client } = target;
@@ -71,7 +74,12 @@ async function findReplacements(
   const wanted = objects.filter(({ kind }) => kind === RESOURCES.daemonSets.kind);
   const drifts = await compareObjects({ client, on: 'cluster' }, wanted);
   // A conflict is told by applying.
-  if (drifts.some(({ changedBy }) => changedBy.length > 0)) return [];
+  if (
+    drifts.some(
+      ({ changedBy, changes }) => changedBy.length > 0 || (options.cableDriverChange === 'now' && parts(changes)),
+    )
+  )
+    return [];
   const [nodes, pods, gateways] = await Promise.all([
     client.list<Node>(RESOURCES.nodes),
     client.list<Pod>(RESOURCES.pods, at),
@@ -81,4 +89,8 @@ async function findReplacements(
   return DAEMON_SETS.map((name) => planReplacement(observed, name, drifts)).filter(
     ({ nodes: some }) => some.length > 0,
   );
+}
+
+function parts(changes: ObjectDrift['changes']): boolean {
+  return changes.some(({ path }) => PARTING.test(path));
 }

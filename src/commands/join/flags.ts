@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { TUNNEL_PORT } from '../../api/names.ts';
 import { booleanFlag } from '../command.ts';
 import { durationFlag, integerFlag, listFlag } from '../globalflags.ts';
@@ -29,6 +29,14 @@ function tunnelFlags(command: Command): void {
   command.optionsGroup('Tunnels:');
   command
     .option('--cable-driver <name>', 'ipsec (also called libreswan), wireguard or vxlan', 'libreswan')
+    .addOption(
+      new Option(
+        '--cable-driver-change <when>',
+        'another driver: together with the clusters it is connected to, or now',
+      )
+        .choices(['together', 'now'])
+        .default('together'),
+    )
     .option(
       '--interface <link>',
       'link of gateway nodes whose address the tunnels use (default: the one routed to the others)',

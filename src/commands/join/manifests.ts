@@ -59,6 +59,7 @@ const NO_SECRETS = { ipsecPsk: '', brokerToken: '', brokerTokenNamespace: '', br
 function tunnelValues(options: JoinOptions): TunnelValues {
   return {
     cableDriver: cableDriverName(options.cableDriver),
+    cableDriverChange: options.cableDriverChange,
     natEnabled: options.natt,
     nattPort: options.nattport,
     publicIp: publicIpResolver(options.publicIp),

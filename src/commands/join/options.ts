@@ -9,6 +9,8 @@ export interface JoinOptions {
   readonly interface?: string;
   readonly publicIp?: string;
   readonly cableDriver: string;
+  /** together or now. */
+  readonly cableDriverChange: string;
   readonly natt: boolean;
   readonly nattport: number;
   readonly preferredServer: boolean;

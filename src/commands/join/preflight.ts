@@ -13,7 +13,7 @@ import { checkLeaseTimes } from './checkflags.ts';
 import { parseCidrFlag, refuseOverlaps } from './cidrs.ts';
 import { type Claimant, refuseTakenId } from './claim.ts';
 import { describeChange, settingChanges } from './changes.ts';
-import { cableDriverName, encodeCa, type JoinSettings } from './configuration.ts';
+import { encodeCa, type JoinSettings } from './configuration.ts';
 import { chooseGateways } from './gatewaychoice.ts';
 import { parseIncluded } from './included.ts';
 import {
@@ -87,7 +87,7 @@ export async function prepareJoin(
   const gateways = await chooseGateways(run, local.nodes, options);
   const broker = { server: access.server, namespace: access.namespace, ca: access.ca };
   const settings = { clusterId, networks, broker, options, version: run.context.version };
-  warnAboutDrivers(run, view, { clusterId, driver: cableDriverName(options.cableDriver) });
+  warnAboutDrivers(run, view, { clusterId, options });
   return {
     target,
     changes: describeChanges(local, submarinerObject(run.context.templatesDir, settings), {

@@ -16,6 +16,7 @@ import { checkJoinFlags } from './checkflags.ts';
 import { readRouteAgents } from '../show/routeagents.ts';
 import { claimClusterId } from './claim.ts';
 import { submarinerStatus } from './configuration.ts';
+import { awaitChange } from './driverchange.ts';
 import { dryRun } from './dryrun.ts';
 import { leaveBroker } from './leave.ts';
 import { agreeToChanges } from './changes.ts';
@@ -62,9 +63,10 @@ async function carryOut(run: CommandRun, plan: JoinPlan, deadline: Deadline): Pr
   const records = [...member.records, ...labelled, ...applied];
   reportWritten(run, records);
   await untilWorking(run, plan, deadline);
+  const awaited = await awaitChange(run, plan, deadline);
   const retired = await retireGateways(run, plan, deadline);
   const ended = await endUsedCredentials(plan, member);
-  await printResult(run, facts(plan), [...records, ...retired, ...ended]);
+  await printResult(run, { ...facts(plan), awaitedClusters: awaited }, [...records, ...retired, ...ended]);
   reporter.done(`Cluster ${plan.settings.clusterId} has joined; see subctl show connections`);
 }
 

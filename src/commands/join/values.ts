@@ -34,6 +34,11 @@ const BROKER = {
 
 const TUNNELS = {
   cableDriver: { what: 'tunnel', default: 'libreswan', choices: ['libreswan', 'wireguard', 'vxlan'] },
+  cableDriverChange: {
+    what: 'when another tunnel takes its place: with the other clusters, or without waiting for them',
+    default: 'together',
+    choices: ['together', 'now'],
+  },
   nattPort: { what: 'UDP port of the tunnels', default: 4500 },
   natEnabled: { what: 'expect NAT when discovery gives no answer', default: true },
   publicIp: { what: 'public address of the gateways: ipv4:ADDRESS, dns:NAME or lb:SERVICE', default: '' },
@@ -139,6 +144,7 @@ export type RecordedValues = Pick<ManifestValues, keyof typeof RECORDED>;
 /** Variables of the templates that are another value, but empty while that has its default. */
 export const UNUSUAL = {
   unusualGlobalnet: 'globalnet',
+  unusualCableDriverChange: 'cableDriverChange',
   unusualLeaseDuration: 'leaseDuration',
   unusualRenewDeadline: 'renewDeadline',
   unusualRetryPeriod: 'retryPeriod',

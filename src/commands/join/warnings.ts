@@ -1,17 +1,25 @@
 import type { CommandRun } from '../context.ts';
 import type { BrokerView } from './brokerview.ts';
+import { cableDriverName } from './configuration.ts';
+import { plannedChange, tellPlannedChange } from './driverchange.ts';
 import type { JoinOptions } from './options.ts';
 
-/** Warns of what the operator may not have meant: another cable driver than other clusters have. */
+/** Says when another cable driver comes into use; warns when it is one that others do not have, which may not be meant. */
 export function warnAboutDrivers(
-  { reporter }: CommandRun,
+  run: CommandRun,
   view: BrokerView,
-  cluster: { readonly clusterId: string; readonly driver: string },
+  { clusterId, options }: { readonly clusterId: string; readonly options: JoinOptions },
 ): void {
-  const different = otherDrivers(view, cluster.clusterId, cluster.driver);
+  const driver = cableDriverName(options.cableDriver);
+  const change = options.cableDriverChange === 'now' ? undefined : plannedChange(view, clusterId, driver);
+  if (change !== undefined) {
+    tellPlannedChange(run, change);
+    return;
+  }
+  const different = otherDrivers(view, clusterId, driver);
   if (different.length === 0) return;
-  reporter.warn(
-    `no tunnels between cable driver ${cluster.driver} of this cluster and ${different.join(', ')}: join all with the same --cable-driver`,
+  run.reporter.warn(
+    `no tunnels between cable driver ${driver} of this cluster and ${different.join(', ')}: join all with the same --cable-driver`,
   );
 }
 

@@ -1,3 +1,4 @@
+import { parsePendingChange } from '../../api/driverchange.ts';
 import { OPERATOR_NAMESPACE } from '../../api/names.ts';
 import type { Connection, Gateway } from '../../api/types.ts';
 import { RESOURCES } from '../../kube/resources.ts';
@@ -78,10 +79,19 @@ export async function readGateways({ client }: ShownCluster): Promise<readonly G
 
 /** Connections of the active gateways of a cluster. */
 export async function readConnections(cluster: ShownCluster): Promise<readonly ConnectionItem[]> {
-  const gateways = await readGateways(cluster);
-  return gateways
-    .filter(({ status }) => status.haStatus === 'active')
-    .flatMap((gateway) => connectionItems(cluster, gateway));
+  return (await readActive(cluster)).flatMap((gateway) => connectionItems(cluster, gateway));
+}
+
+async function readActive(cluster: ShownCluster): Promise<readonly Gateway[]> {
+  return (await readGateways(cluster)).filter(({ status }) => status.haStatus === 'active');
+}
+
+/** What is to come, for people. */
+function describeChange({ metadata }: Gateway): readonly string[] {
+  const change = parsePendingChange(metadata);
+  if (change === undefined) return [];
+  const awaited = change.clusters.length === 0 ? 'all clusters' : change.clusters.join(', ');
+  return [`cable driver ${change.to} takes the place of ${change.from} together with ${awaited}`];
 }
 
 /** Why a connection is not connected, as its gateway says. */
@@ -97,11 +107,14 @@ export const connectionsView: View = {
   joinedOnly: true,
   empty: 'no connections found',
   emptyIsFailure: true,
-  read: async (cluster) =>
-    shown(
-      await readConnections(cluster),
+  read: async (cluster) => {
+    const gateways = await readActive(cluster);
+    const view = shown(
+      gateways.flatMap((gateway) => connectionItems(cluster, gateway)),
       COLUMNS,
       ({ remoteCluster, remoteGateway }) => `connection/${remoteCluster}/${remoteGateway}`,
       describeTrouble,
-    ),
+    );
+    return { ...view, notes: [...view.notes, ...gateways.flatMap(describeChange)] };
+  },
 };

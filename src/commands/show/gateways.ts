@@ -1,4 +1,5 @@
 import { parseAvailability, type Availability, type Failover } from '../../api/availability.ts';
+import { parsePendingChange, type PendingChange } from '../../api/driverchange.ts';
 import { CABLE_DRIVER_ANNOTATION } from '../../api/names.ts';
 import type { Gateway } from '../../api/types.ts';
 import { formatDuration } from '../duration.ts';
@@ -26,6 +27,8 @@ interface GatewayItem {
   readonly privateIP: string;
   readonly publicIP: string;
   readonly cableDriver: string;
+  /** The driver it changes to, and what it waits for; null when it does not. */
+  readonly driverChange: PendingChange | null;
   /** What carries the packets, e.g. "WireGuard, kernel"; empty when the gateway does not say. */
   readonly implementation: string;
   /** What the driver publishes about itself, e.g. ports and keys. */
@@ -38,11 +41,14 @@ function gatewayItem(cluster: string, gateway: Gateway, nowMs: number): GatewayI
   const failure = silence(gateway, nowMs) ?? status.statusFailure;
   const connected = status.connections.filter((connection) => connection.status === 'connected').length;
   const total = status.connections.length;
+  const driverChange = parsePendingChange(metadata) ?? null;
+  const part = partOf(gateway, { connected, total, failure });
   return {
     cluster,
     node: metadata.name ?? status.localEndpoint.hostname,
     haStatus: status.haStatus,
-    ...partOf(gateway, { connected, total, failure }),
+    ...part,
+    summary: [part.summary, ...describeChange(driverChange)].join('; '),
     connections: total,
     connected,
     failure,
@@ -50,9 +56,20 @@ function gatewayItem(cluster: string, gateway: Gateway, nowMs: number): GatewayI
     privateIP: status.localEndpoint.private_ip,
     publicIP: status.localEndpoint.public_ip,
     cableDriver: status.localEndpoint.backend,
+    driverChange,
     implementation: metadata.annotations?.[CABLE_DRIVER_ANNOTATION] ?? '',
     cableConfig: status.localEndpoint.backend_config ?? {},
   };
+}
+
+/** What is to come, for people. */
+function describeChange(change: PendingChange | null): readonly string[] {
+  if (change === null) return [];
+  const { to, clusters, gateways } = change;
+  const awaited = [...gateways, ...clusters];
+  return [
+    awaited.length === 0 ? `changes to ${to} in a moment` : `changes to ${to} together with ${awaited.join(', ')}`,
+  ];
 }
 
 /** The part of a gateway among those of its cluster. */

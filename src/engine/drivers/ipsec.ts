@@ -53,7 +53,8 @@ export class IpsecDriver implements CableDriver {
     const { runner, privateIp } = this.#dependencies;
     if (after === 'release') {
       for (const slot of this.#slots) slot.hasten();
-      await this.#slots[0].ensure(signal);
+      // Most gateways need both; the first sync ends the one without cables.
+      await runAtOnce(this.#slots.map((slot) => async () => void (await slot.ensure(signal))));
       return;
     }
     await retireOtherDrivers(this.#dependencies, { links: IPSEC_CABLE.links, daemon: 'charon' }, signal);
