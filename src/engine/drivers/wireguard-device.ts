@@ -49,6 +49,11 @@ export interface DesiredPeer extends PeerChange {
    * other and are tried again only after 5 s. The next sync sets it.
    */
   readonly late: boolean;
+  /**
+   * When both sides begin at one moment, with packets waiting on both: `not yet` has no endpoint and cannot begin, `again`
+   * begins anew instead of waiting 5 s for an answer.
+   */
+  readonly begins?: 'not yet' | 'again';
 }
 
 /** Peers one a cable; upstream's allowed IPs, keepalive and pre-shared key. */
@@ -74,9 +79,17 @@ function wrongEndpoint(wanted: DesiredPeer, seen: ObservedPeer, now: number): bo
   return seen.endpoint === undefined || !wanted.usingNat || now - seen.latestHandshake > SESSION_SECONDS;
 }
 
+function planStart(
+  { usingNat: _, late, begins, ...change }: DesiredPeer,
+  seen: ObservedPeer | undefined,
+): PeerChange | undefined {
+  if (begins !== 'not yet') return late ? { ...change, keepaliveSeconds: 0 } : change;
+  return seen === undefined ? { ...change, endpoint: undefined, keepaliveSeconds: 0 } : undefined;
+}
+
 function planPeer(wanted: DesiredPeer, seen: ObservedPeer | undefined, now: number): PeerChange | undefined {
-  const { usingNat: _, late, ...change } = wanted;
-  if (seen === undefined) return late ? { ...change, keepaliveSeconds: 0 } : change;
+  const { usingNat: _usingNat, late: _late, begins, ...change } = wanted;
+  if (seen === undefined || begins !== undefined) return planStart(wanted, seen);
   const move = wrongEndpoint(wanted, seen, now);
   const sameIps = sameList(seen.allowedIps, wanted.allowedIps);
   const same =
@@ -99,13 +112,14 @@ export function planDevice(
 ): DeviceChange {
   const seen = new Map(observed.peers.map((peer) => [peer.publicKey, peer]));
   const keys = new Set(wanted.peers.map((peer) => peer.publicKey));
+  const again = wanted.peers.filter(({ begins, publicKey }) => begins === 'again' && seen.has(publicKey));
   return {
     privateKey: observed.privateKey === wanted.privateKey ? undefined : wanted.privateKey,
     listenPort: observed.listenPort === wanted.listenPort ? undefined : wanted.listenPort,
     setPeers: wanted.peers
       .map((peer) => planPeer(peer, seen.get(peer.publicKey), now))
       .filter((change) => change !== undefined),
-    removePeers: [...seen.keys()].filter((key) => !keys.has(key)),
+    removePeers: [...[...seen.keys()].filter((key) => !keys.has(key)), ...again.map(({ publicKey }) => publicKey)],
   };
 }
 

@@ -7,8 +7,12 @@ import { messageOf } from '../../runtime/errors.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { type DriverDependencies, keysOf } from './dependencies.ts';
 import type { Cable, ObservedCable } from './driver.ts';
+import { Haste } from './haste.ts';
 import { wireguardFolder } from './leftovers.ts';
 import { desiredPeers, observedPeer, planDevice, type SlotDevice } from './wireguard-device.ts';
+
+/** How long the other side has to begin a handshake. */
+const SETTLE_MS = 1000;
 
 /**
  * One WireGuard link with the cables of one slot: the kernel's, or that of a wireguard-go of its own. Both slots have the
@@ -21,6 +25,7 @@ export class WireguardSlot {
   readonly #folder: string;
   readonly #userland: WireguardGo;
   #kind: SlotDevice['kind'] | undefined;
+  #haste = new Haste();
 
   constructor(dependencies: DriverDependencies, slot: number) {
     this.#dependencies = dependencies;
@@ -71,25 +76,32 @@ export class WireguardSlot {
     this.#kind = undefined;
   }
 
-  /** Gives the link exactly these peers; true when there were new ones, which this side may not have called on yet. */
-  async syncPeers(device: WireguardDevice, cables: readonly Cable[]): Promise<boolean> {
+  /** The peers begin at this moment, too. */
+  hasten(): void {
+    this.#haste = new Haste(performance.now());
+  }
+
+  /** Gives the link exactly these peers; milliseconds after which to look again, as not all of them may have been called on. */
+  async syncPeers(device: WireguardDevice, cables: readonly Cable[]): Promise<number | undefined> {
     const { udpPort, stateDir, logger } = this.#dependencies;
     // The session goes on with the key it was made with; the next handshake, every two minutes, needs one that both have.
     const presharedKey = createHash('sha256').update(keysOf(this.#dependencies).used).digest('base64');
     const peers = desiredPeers(cables, presharedKey);
+    const observed = await device.observe();
+    const { peers: hasty, lookMs } = this.#haste.apply(peers, observed, performance.now());
     const wanted = {
       privateKey: ensurePrivateKey(wireguardFolder(stateDir, 0)),
       listenPort: udpPort + this.slot,
       // The peers of a wireguard-go that was killed still have their session and begin nothing.
-      peers: this.#userland.takeRestarted() ? peers.map((peer) => ({ ...peer, late: false })) : peers,
+      peers: this.#userland.takeRestarted() ? peers.map((peer) => ({ ...peer, late: false })) : hasty,
     };
-    const change = planDevice(wanted, await device.observe(), nowSeconds());
-    if (isEmptyChange(change)) return false;
+    const change = planDevice(wanted, observed, nowSeconds());
+    if (isEmptyChange(change)) return lookMs;
     const set = change.setPeers.map((peer) => peer.publicKey);
     const { removePeers: removed, listenPort } = change;
     logger.info('WireGuard peers', { link: this.link, set, removed, listenPort });
     await device.apply(change);
-    return change.setPeers.length > 0;
+    return lookMs ?? (change.setPeers.length > 0 ? SETTLE_MS : undefined);
   }
 
   /** What the link says of these cables; nothing while it is not there. Never rejects. */

@@ -16,8 +16,6 @@ import { WireguardSlot } from './wireguard-slot.ts';
 
 /** Bytes WireGuard takes from a packet, with IPv6 outside: what `wg-quick` reckons with too. */
 const WIREGUARD_OVERHEAD_BYTES = 80;
-/** How long the other side has to begin a handshake. */
-const SETTLE_MS = 1000;
 
 /**
  * Cables as peers of WireGuard links, one link a slot: the kernel's, or wireguard-go's. Speaks with upstream's
@@ -46,7 +44,10 @@ export class WireguardDriver implements CableDriver {
 
   async start(signal: AbortSignal, after?: 'release'): Promise<void> {
     const { runner, privateIp } = this.#dependencies;
-    if (after === 'release') return;
+    if (after === 'release') {
+      for (const slot of this.#slots) slot.hasten();
+      return;
+    }
     await retireOtherDrivers(this.#dependencies, { links: WIREGUARD_CABLE.links, daemon: 'wireguard' }, signal);
     await observeUnderlay(runner, privateIp, signal);
     await this.#slots[0].ensure(signal);
@@ -137,6 +138,7 @@ export class WireguardDriver implements CableDriver {
   async #syncPeers(slot: WireguardSlot, device: WireguardDevice | undefined, cables: readonly Cable[]): Promise<void> {
     if (device === undefined) return;
     // A new peer of the side that does not begin gets its keepalive only then.
-    if (await slot.syncPeers(device, cables)) this.#timer.within(SETTLE_MS);
+    const lookMs = await slot.syncPeers(device, cables);
+    if (lookMs !== undefined) this.#timer.within(lookMs);
   }
 }

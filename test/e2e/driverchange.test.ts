@@ -1,0 +1,115 @@
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Pod } from '../../src/kube/objects.ts';
+import { sandboxFiles } from '../../src/sandbox/lifecycle/state.ts';
+import type { TrafficReport } from '../../src/sandbox/traffic/report.ts';
+import { Flow, type PodEnd } from '../faults/flow.ts';
+import { type Finished, TestSandbox } from './subctl.ts';
+
+/** On a busy machine programs stand still for seconds; a gateway that does is not to be taken for a dead one here. */
+const PATIENT =
+  '--gateway-probe-interval 1000 --gateway-lease-duration 30 --gateway-renew-deadline 20 --gateway-retry-period 2';
+/** A planned change costs no more than a fail-over. */
+const MOST_MS = 3000;
+
+interface Item {
+  readonly cableDriver: string;
+  readonly status: string;
+}
+
+describe('another cable driver, with traffic running', () => {
+  const sandbox = new TestSandbox();
+  const files = sandboxFiles(path.join(sandbox.root, 'state'), sandbox.name);
+
+  function echo(node: string): PodEnd {
+    const cluster = node.split('-')[0] ?? '';
+    const list = sandbox.kubectl('--context', cluster, 'get', 'pods', '-A', '-l', 'app=echo', '-o', 'json');
+    const { items } = JSON.parse(list) as { readonly items: readonly Pod[] };
+    const found = items.find(({ spec }) => spec.nodeName === node);
+    return { cluster, node, name: found?.metadata.name ?? '', address: found?.status?.podIP ?? '' };
+  }
+
+  /** Traffic from and to either gateway node while a cluster is joined again. */
+  async function rejoin(
+    cluster: string,
+    driver: string,
+  ): Promise<Finished & { readonly reports: readonly TrafficReport[] }> {
+    const ends = [
+      ['east-1', 'west-1'],
+      ['east-2', 'west-2'],
+      ['west-1', 'east-2'],
+    ] as const;
+    const flows = ends.map(([from, to]) => new Flow(sandbox.name, files, echo(from), echo(to)));
+    try {
+      await Promise.all(flows.map(async ({ ready }) => ready));
+      const identity = ['--context', cluster, ...sandbox.kubeconfig];
+      const finished = await sandbox.run('join', 'broker-info.subm', '--yes', '--cable-driver', driver, ...identity);
+      await sandbox.ok('show', 'connections', '--wait', '--timeout', '1m', ...sandbox.kubeconfig);
+      return { ...finished, reports: await Promise.all(flows.map(async (flow) => flow.stop())) };
+    } finally {
+      for (const flow of flows) flow.kill();
+    }
+  }
+
+  async function inUse(): Promise<readonly Item[]> {
+    const shown = JSON.parse(await sandbox.ok('show', 'connections', '-o', 'json', ...sandbox.kubeconfig)) as {
+      readonly items: readonly Item[];
+    };
+    return shown.items.map(({ cableDriver, status }) => ({ cableDriver, status }));
+  }
+
+  const connected = (cableDriver: string): readonly Item[] =>
+    ['east', 'west'].map(() => ({ cableDriver, status: 'connected' }));
+  /** The longest time without an answer in which the sender was at work. */
+  const gapMs = ({ udp }: TrafficReport): number => Math.max(0, ...udp.gaps.map(({ ms, stalledMs }) => ms - stalledMs));
+
+  beforeAll(async () => {
+    await sandbox.sandbox('up', '--nodes', '2', '--gateways', '2');
+    await sandbox.ok('deploy-broker', '--context', 'east', ...sandbox.kubeconfig);
+    for (const cluster of ['east', 'west']) {
+      const identity = ['--context', cluster, '--clusterid', cluster, '--gateways', '2'];
+      await sandbox.ok('join', 'broker-info.subm', ...identity, ...PATIENT.split(' '), ...sandbox.kubeconfig);
+    }
+    await sandbox.ok('show', 'connections', '--wait', '--timeout', '2m', ...sandbox.kubeconfig);
+  }, 300_000);
+
+  afterAll(() => sandbox.dispose());
+
+  test('the first cluster only announces it, and loses nothing', async () => {
+    const { code, stderr, reports } = await rejoin('east', 'wireguard');
+    expect({ code, stderr }).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(
+        /stays libreswan until west joined with --cable-driver wireguard too[\s\S]*subctl join broker-info\.subm --cable-driver wireguard --context/,
+      ),
+    });
+    expect(await inUse()).toEqual(connected('libreswan'));
+    const some = { lost: 0, resets: [], many: true };
+    expect(reports.map(({ udp, tcp }) => ({ lost: udp.lost, resets: tcp.resets, many: udp.sent > 100 }))).toEqual([
+      some,
+      some,
+      some,
+    ]);
+    const gateways = await sandbox.ok('show', 'gateways', '--context', 'east', ...sandbox.kubeconfig);
+    expect(gateways).toContain('changes to wireguard together with west');
+    expect(
+      sandbox.kubectl('--context', 'west', '-n', 'submariner-operator', 'get', 'endpoints.submariner.io', '-o', 'yaml'),
+    ).toContain('"change":{"backend":"wireguard"');
+  }, 400_000);
+
+  test('with the last one all change at once: a gap as of a fail-over, no connection ends', async () => {
+    const { code, stderr, reports } = await rejoin('west', 'wireguard');
+    expect({ code, stderr }).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('The cable driver has changed'),
+    });
+    expect(await inUse()).toEqual(connected('wireguard'));
+    const gaps = reports.map(gapMs);
+    process.stderr.write(`gaps of the change from libreswan to wireguard: ${gaps.map(Math.round).join(', ')} ms\n`);
+    expect(gaps.filter((ms) => ms > MOST_MS)).toEqual([]);
+    expect(reports.flatMap(({ tcp }) => tcp.resets)).toEqual([]);
+    await sandbox.ok('diff', '--context', 'west', ...sandbox.kubeconfig);
+    const again = await sandbox.run('join', 'broker-info.subm', '--context', 'west', ...sandbox.kubeconfig);
+    expect(again).toMatchObject({ code: 0, stderr: expect.not.stringContaining('cable driver') });
+  }, 400_000);
+});
