@@ -65,6 +65,8 @@ export const DRIVER_CHANGE_ANNOTATION = 'subctl.submariner.io/cable-driver-chang
 export interface PendingChange {
   readonly from: string;
   readonly to: string;
+  /** The other clusters can know of it. */
+  readonly announced: boolean;
   /** IDs of the clusters that are waited for. */
   readonly clusters: readonly string[];
   /** Nodes of the gateways of the own cluster that are waited for. */
@@ -76,10 +78,10 @@ export function parsePendingChange(metadata: Metadata): PendingChange | undefine
   try {
     const value: unknown = JSON.parse(metadata.annotations?.[DRIVER_CHANGE_ANNOTATION] ?? '');
     if (!isObject(value)) return undefined;
-    const { from, to, clusters, gateways } = value;
+    const { from, to, announced, clusters, gateways } = value;
     if (typeof from !== 'string' || typeof to !== 'string' || !isTexts(clusters) || !isTexts(gateways))
       return undefined;
-    return { from, to, clusters, gateways };
+    return { from, to, announced: announced === true, clusters, gateways };
   } catch {
     return undefined;
   }

@@ -40,7 +40,7 @@ export class DriverChoice {
   #inUse: CableDriverName | undefined;
   #decision: ChangeDecision | undefined;
   #changedMs = Number.NEGATIVE_INFINITY;
-  #agreed = false;
+  #published: AnnouncedChange | undefined;
   #switching = false;
   #gatewaysSeen = '';
   #gatewaysSinceMs = Number.POSITIVE_INFINITY;
@@ -67,7 +67,7 @@ export class DriverChoice {
 
   /** Gateways change at this moment: that one is not heard by another cluster tells nothing of it. */
   get changing(): boolean {
-    return this.#agreed || this.#options.clock.monotonic() - this.#changedMs < SETTLE_MS;
+    return this.#published?.agreed === true || this.#options.clock.monotonic() - this.#changedMs < SETTLE_MS;
   }
 
   /** Another driver was chosen and does not run yet: nobody is heard, and that is nobody's failure. */
@@ -85,7 +85,7 @@ export class DriverChoice {
     const { next } = this;
     if (next === undefined) return undefined;
     const { awaitedClusters: clusters = [], awaitedGateways: gateways = [] } = this.#decision ?? {};
-    return { from: this.name, to: next, clusters, gateways };
+    return { from: this.name, to: next, announced: this.#published?.backend === next, clusters, gateways };
   }
 
   /** Looks at everything anew; the Endpoints have to be known. */
@@ -109,7 +109,7 @@ export class DriverChoice {
     });
     this.#tell(decision);
     this.#decision = decision;
-    this.#agreed = own?.change?.agreed === true;
+    this.#published = own?.change;
     if (decision.use === this.#inUse) return;
     logger.info('changes the cable driver', { from: this.#inUse, to: wanted });
     this.#changedMs = clock.monotonic();

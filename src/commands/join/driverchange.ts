@@ -86,10 +86,10 @@ export async function awaitChange(run: CommandRun, plan: JoinPlan, deadline: Dea
 }
 
 function progressOf(pending: PendingChange | undefined): Progress<PendingChange | undefined> {
-  if (pending === undefined || (pending.clusters.length > 0 && pending.gateways.length === 0)) return { done: pending };
+  if (pending === undefined || (pending.announced && pending.clusters.length > 0)) return { done: pending };
   if (pending.gateways.length > 0)
     return { pending: `gateway ${pending.gateways.join(', ')} has not been replaced yet` };
-  return { pending: 'all clusters are about to change' };
+  return { pending: pending.clusters.length > 0 ? 'not announced yet' : 'all clusters are about to change' };
 }
 
 async function pendingOf({ target }: JoinPlan): Promise<PendingChange | undefined> {

@@ -80,7 +80,7 @@ function wrongEndpoint(wanted: DesiredPeer, seen: ObservedPeer, now: number): bo
 }
 
 function planStart(
-  { usingNat: _, late, begins, ...change }: DesiredPeer,
+  { usingNat: _usingNat, late, begins, ...change }: DesiredPeer,
   seen: ObservedPeer | undefined,
 ): PeerChange | undefined {
   if (begins !== 'not yet') return late ? { ...change, keepaliveSeconds: 0 } : change;
