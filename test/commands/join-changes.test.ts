@@ -28,9 +28,15 @@ test('a gateway that does not start with the new setting: the active one is not 
   expect(daemons.active).toBe('west-2');
 });
 
-test('another driver is no matter of waiting for tunnels: the DaemonSet controller replaces all', async () => {
+test('another driver that is waited with is a setting like others', async () => {
   const { harness, daemons } = await world();
   good(await harness.run(...AGAIN, '--cable-driver', 'vxlan'));
+  expect(daemons.replaced).toEqual(['submariner-gateway on west-2', 'submariner-gateway on west-1']);
+});
+
+test('another driver at once is no matter of waiting for tunnels: the DaemonSet controller replaces all', async () => {
+  const { harness, daemons } = await world();
+  good(await harness.run(...AGAIN, '--cable-driver', 'vxlan', '--cable-driver-change', 'now'));
   expect([daemons.replaced, daemons.active]).toEqual([[], 'west-1']);
 });
 

@@ -55,7 +55,7 @@ function withPatientControllers(kube: FakeKube): FakeKube {
 }
 
 const UNUSUAL = (
-  '--cable-driver wireguard --natt=false --nattport 4501 --public-ip 198.51.100.7 --interface eth1 ' +
+  '--cable-driver wireguard --cable-driver-change now --natt=false --nattport 4501 --public-ip 198.51.100.7 --interface eth1 ' +
   '--health-check-interval 3 --health-check-max-packet-loss-count 7 --preferred-server ' +
   '--force-udp-encaps --air-gapped --pod-debug --ipsec-debug --http-proxy http://p:1 --https-proxy http://p:2 ' +
   '--no-proxy example --repository registry.example/net --version 1.2 --image-override submariner-routeagent=r/x:2 ' +

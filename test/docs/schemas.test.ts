@@ -1,4 +1,5 @@
 import { AVAILABILITY_ANNOTATION } from '../../src/api/availability.ts';
+import { DRIVER_CHANGE_ANNOTATION } from '../../src/api/driverchange.ts';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import type { CheckResult } from '../../src/commands/diagnose/report.ts';
 import type { End, Hop } from '../../src/commands/explain/model.ts';
@@ -102,8 +103,21 @@ function seedStatus(kube: FakeKube): void {
     durationMs: 640,
   };
   const availability = { ready: true, reason: '', since: lastFailover.at, slots: 2, cables: [], lastFailover };
+  const driverChange = {
+    from: 'libreswan',
+    to: 'wireguard',
+    announced: true,
+    clusters: ['west'],
+    gateways: ['east-2'],
+  };
   kube.seed(RESOURCES.gateways, {
-    metadata: { ...at('east-1'), annotations: { [AVAILABILITY_ANNOTATION]: JSON.stringify(availability) } },
+    metadata: {
+      ...at('east-1'),
+      annotations: {
+        [AVAILABILITY_ANNOTATION]: JSON.stringify(availability),
+        [DRIVER_CHANGE_ANNOTATION]: JSON.stringify(driverChange),
+      },
+    },
     status: {
       version: '9.8.7',
       haStatus: 'active',

@@ -87,7 +87,16 @@ const SETS: Readonly<Record<string, readonly string[]>> = {
   'nothing but what is required': [],
   'every tunnel setting': [
     ['--cable-driver', 'wireguard', '--nattport', '4501', '--natt=false', '--public-ip', '198.51.100.7'],
-    ['--interface', 'eth1', '--preferred-server', '--force-udp-encaps', '--air-gapped', '--ipsec-debug'],
+    [
+      '--cable-driver-change',
+      'now',
+      '--interface',
+      'eth1',
+      '--preferred-server',
+      '--force-udp-encaps',
+      '--air-gapped',
+      '--ipsec-debug',
+    ],
     ['--health-check=false', '--health-check-interval', '3', '--health-check-max-packet-loss-count', '9'],
   ].flat(),
   'another broker address, proxies and lease times': [

@@ -46,7 +46,7 @@ function expression(variable: string): string {
 function condition(variable: string): string {
   const of = unusual[variable];
   if (of === undefined) return expression(variable);
-  return `ne (printf "%v" .Values.${of}) ${JSON.stringify(JSON.stringify(valueNamed(variable).default))}`;
+  return `ne (printf "%v" .Values.${of}) ${JSON.stringify(String(valueNamed(variable).default))}`;
 }
 
 /** The value as YAML: Go's quoting of texts is understood by YAML. */
