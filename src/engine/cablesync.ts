@@ -1,3 +1,4 @@
+import { nextBackendOf } from '../api/driverchange.ts';
 import { describeFailure } from '../host/command.ts';
 import { judgeRemotes, type Remote } from './cables.ts';
 import { desiredCables, wantsCable, type CableContext } from './desiredcables.ts';
@@ -13,6 +14,7 @@ export function chooseDriver({ stores, elector }: EngineDependencies, { choice, 
     gateways: stores.gateways.synced ? stores.gateways.list() : undefined,
     leader: elector.leader,
     announces: (local.current?.driver?.slots ?? 2) > 1,
+    prepared: local.current && nextBackendOf(local.current.spec),
   });
 }
 

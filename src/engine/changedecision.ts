@@ -32,6 +32,8 @@ export interface ChangeInput {
   readonly own: Omit<ClusterDriver, 'clusterId'> | undefined;
   /** undefined: not known yet. */
   readonly gateways: readonly GatewayDriver[] | undefined;
+  /** The wanted driver works here, as far as that can be known before it runs. */
+  readonly prepared: boolean;
   /** No gateway came or went of late: one that is starting anew does not count as gone. */
   readonly steady: boolean;
   readonly others: readonly ClusterDriver[];
@@ -67,10 +69,16 @@ export function decideDriver(input: ChangeInput): ChangeDecision {
     .filter(({ change }) => change?.backend !== wanted)
     .map(({ clusterId }) => clusterId)
     .toSorted();
-  const complete = input.steady && input.gateways !== undefined && awaitedGateways.length === 0;
-  const announce = complete ? { backend: wanted, agreed: awaitedClusters.length === 0 } : undefined;
+  const announce = isComplete(input, awaitedGateways)
+    ? { backend: wanted, agreed: awaitedClusters.length === 0 }
+    : undefined;
   const use = isTime(input, connected, announce) ? wanted : inUse;
   return { use, announce, awaitedGateways, awaitedClusters };
+}
+
+/** Nothing in the own cluster is in the way of the change. */
+function isComplete({ prepared, steady, gateways }: ChangeInput, awaited: readonly string[]): boolean {
+  return prepared && steady && gateways !== undefined && awaited.length === 0;
 }
 
 /** What counts of the own cluster is what its Endpoint says: all its gateways see that, and the other clusters do. */

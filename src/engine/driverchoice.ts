@@ -22,6 +22,8 @@ export interface DriverSurroundings {
   readonly gateways: readonly Gateway[] | undefined;
   readonly leader: boolean;
   readonly announces: boolean;
+  /** The driver that is prepared. */
+  readonly prepared: string | undefined;
 }
 
 /** A gateway that is restarted is back within this time; until then its cluster does not change without it. */
@@ -89,7 +91,7 @@ export class DriverChoice {
   }
 
   /** Looks at everything anew; the Endpoints have to be known. */
-  look({ endpoints, gateways, leader, announces }: DriverSurroundings): void {
+  look({ endpoints, gateways, leader, announces, prepared }: DriverSurroundings): void {
     const { config, logger, clock } = this.#options;
     const { clusterId, cableDriver: wanted, driverChange: mode } = config;
     const clusters = clusterDrivers(endpoints);
@@ -102,6 +104,7 @@ export class DriverChoice {
       mode,
       leader,
       announces,
+      prepared: prepared === wanted,
       own,
       gateways: known,
       steady: this.#isSteady(known),

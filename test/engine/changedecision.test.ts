@@ -27,6 +27,7 @@ function decide(over: Partial<ChangeInput>): ChangeDecision {
     own: { backend: OLD },
     gateways: [],
     steady: true,
+    prepared: true,
     others: [],
     ...over,
   });
@@ -60,6 +61,7 @@ describe('when a gateway changes its driver', () => {
       { use: OLD, announce: { backend: NEW, agreed: true }, awaitedGateways: [] },
     ],
     ['a gateway has just gone', { steady: false }, { use: OLD, announce: undefined }],
+    ['the wanted driver does not work here', { prepared: false }, { use: OLD, announce: undefined }],
     ['the gateways are not known yet', { gateways: undefined }, { use: OLD, announce: undefined }],
     [
       'the others announce it, but do not know of this cluster',

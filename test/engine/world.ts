@@ -36,6 +36,12 @@ export class FakeNode {
   readonly changes: string[] = [];
   /** What driver.start rejects with. */
   broken: string | undefined;
+  /** The driver whose cables it has. */
+  driver = 'vxlan';
+  /** Every driver that ran, and when its first cables were made; monotonic milliseconds. */
+  readonly drivers: { readonly name: string; readonly ms: number }[] = [];
+  /** Drivers that cannot work here. */
+  readonly impossible = new Set<string>();
   /** The port NAT discovery cannot have. */
   takenPort: number | undefined;
   constructor(name: string, ip: string, cniAddress: string, stateDir: string) {
@@ -92,7 +98,8 @@ export class World {
   carries(node: FakeNode, cable: Cable): boolean {
     const peer = this.nodes.get(this.#aliases.get(cable.usingIp) ?? cable.usingIp);
     const back = peer?.cables.find(({ usingIp }) => (this.#aliases.get(usingIp) ?? usingIp) === node.ip);
-    return back !== undefined && !this.dead.has(cable.usingIp) && !this.dead.has(back.usingIp);
+    if (back === undefined || peer?.driver !== node.driver) return false;
+    return !this.dead.has(cable.usingIp) && !this.dead.has(back.usingIp);
   }
 
   async open(node: FakeNode, port: number): Promise<UdpSocket> {
@@ -135,16 +142,23 @@ export class World {
     };
   }
 
-  driver(node: FakeNode): CableDriver {
+  driver(node: FakeNode, name = 'vxlan'): CableDriver {
     return {
-      name: 'vxlan',
+      name,
       description: 'a cable in memory',
       slots: 2,
       start: async () => {
         if (node.broken !== undefined) throw new ExpectedError(node.broken);
       },
-      backendConfig: async () => ({ 'udp-port-1': '4501' }),
-      sync: async (desired) => node.program(desired),
+      backendConfig: async () => ({
+        'udp-port-1': '4501',
+        ...(name === 'vxlan' ? {} : { [`key-${name}`]: node.name }),
+      }),
+      sync: async (desired) => {
+        if (node.drivers.at(-1)?.name !== name) node.drivers.push({ name, ms: this.clock.monotonic() });
+        node.driver = name;
+        node.program(desired);
+      },
       connections: async () =>
         node.cables.map((cable): ObservedCable => ({
           cableName: cable.name,
@@ -152,7 +166,10 @@ export class World {
           message: '',
         })),
       onChange: () => undefined,
-      prepare: async () => [],
+      prepare: async () => {
+        if (node.impossible.has(name)) throw new ExpectedError(`${name} is not installed`);
+        return [];
+      },
       release: async () => async () => undefined,
       cleanup: async () => node.program({ cables: [], guardedCidrs: [], cniAddress: undefined, lookup: 'all' }),
     };
@@ -275,7 +292,7 @@ export function startEngine(
       logger,
       clock,
     }),
-    createDriver: () => world.driver(node),
+    createDriver: (_at, name) => world.driver(node, name),
     watchKernel: async () => undefined,
     facts: {
       addresses: async () => [
