@@ -1,11 +1,11 @@
 import { parsePendingChange, type PendingChange } from '../../api/driverchange.ts';
 import { parseGateways, supersedes } from '../../api/gateways.ts';
 import type { Endpoint } from '../../api/types.ts';
+import type { ClusterAccess } from '../access.ts';
 import type { CommandRun } from '../context.ts';
 import { listGateways } from '../gateway/handover.ts';
 import { type Deadline, type Progress, waitFor } from '../waiting.ts';
 import type { BrokerView } from './brokerview.ts';
-import type { JoinPlan } from './preflight.ts';
 
 /** A cluster that joins with another cable driver than it has now. */
 export interface PlannedChange {
@@ -64,15 +64,19 @@ export function tellPlannedChange({ reporter }: CommandRun, { from, to, awaited,
  * Waits until the gateways have changed to the driver they were joined with, or only other clusters are waited for, and
  * tells how to go on then. Resolves to the IDs of these clusters.
  */
-export async function awaitChange(run: CommandRun, plan: JoinPlan, deadline: Deadline): Promise<readonly string[]> {
-  if ((await pendingOf(plan)) === undefined) return [];
+export async function awaitChange(
+  run: CommandRun,
+  target: ClusterAccess,
+  deadline: Deadline,
+): Promise<readonly string[]> {
+  if ((await pendingOf(target)) === undefined) return [];
   const pending = await run.reporter.step('Waiting for the change of the cable driver', async (step) => {
     const left = await waitFor<PendingChange | undefined>({
       deadline,
       what: 'the change of the cable driver',
       hint: 'subctl show gateways tells what it waits for; everything goes on with the former driver.',
       onPending: step.update,
-      look: async () => progressOf(await pendingOf(plan)),
+      look: async () => progressOf(await pendingOf(target)),
     });
     step.done(left === undefined ? 'The cable driver has changed' : `The cable driver ${left.to} is announced`);
     return left;
@@ -92,7 +96,7 @@ function progressOf(pending: PendingChange | undefined): Progress<PendingChange 
   return { pending: pending.clusters.length > 0 ? 'not announced yet' : 'all clusters are about to change' };
 }
 
-async function pendingOf({ target }: JoinPlan): Promise<PendingChange | undefined> {
+async function pendingOf(target: ClusterAccess): Promise<PendingChange | undefined> {
   const active = (await listGateways(target)).find(({ status }) => status.haStatus === 'active');
   return active === undefined ? undefined : parsePendingChange(active.metadata);
 }

@@ -63,7 +63,7 @@ async function carryOut(run: CommandRun, plan: JoinPlan, deadline: Deadline): Pr
   const records = [...member.records, ...labelled, ...applied];
   reportWritten(run, records);
   await untilWorking(run, plan, deadline);
-  const awaited = await awaitChange(run, plan, deadline);
+  const awaited = await awaitChange(run, plan.target, deadline);
   const retired = await retireGateways(run, plan, deadline);
   const ended = await endUsedCredentials(plan, member);
   await printResult(run, { ...facts(plan), awaitedClusters: awaited }, [...records, ...retired, ...ended]);
