@@ -69,16 +69,20 @@ export function decideDriver(input: ChangeInput): ChangeDecision {
     .filter(({ change }) => change?.backend !== wanted)
     .map(({ clusterId }) => clusterId)
     .toSorted();
-  const announce = isComplete(input, awaitedGateways)
+  const announce = isComplete(input, awaitedGateways, connected.length > 0)
     ? { backend: wanted, agreed: awaitedClusters.length === 0 }
     : undefined;
   const use = isTime(input, connected, announce) ? wanted : inUse;
   return { use, announce, awaitedGateways, awaitedClusters };
 }
 
-/** Nothing in the own cluster is in the way of the change. */
-function isComplete({ prepared, steady, gateways }: ChangeInput, awaited: readonly string[]): boolean {
-  return prepared && steady && gateways !== undefined && awaited.length === 0;
+/** Nothing in the own cluster is in the way of the change; who has nothing to lose need not be careful. */
+function isComplete(
+  { prepared, steady, gateways }: ChangeInput,
+  awaited: readonly string[],
+  isConnected: boolean,
+): boolean {
+  return prepared && (steady || !isConnected) && gateways !== undefined && awaited.length === 0;
 }
 
 /** What counts of the own cluster is what its Endpoint says: all its gateways see that, and the other clusters do. */

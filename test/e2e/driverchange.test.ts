@@ -1,7 +1,9 @@
+import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Pod } from '../../src/kube/objects.ts';
 import { sandboxFiles } from '../../src/sandbox/lifecycle/state.ts';
+import { planSandbox } from '../../src/sandbox/plan.ts';
 import type { TrafficReport } from '../../src/sandbox/traffic/report.ts';
 import { Flow, type PodEnd } from '../faults/flow.ts';
 import { type Finished, TestSandbox } from './subctl.ts';
@@ -51,6 +53,24 @@ describe('another cable driver, with traffic running', () => {
     }
   }
 
+  const plan = planSandbox({ name: sandbox.name, clusters: ['east', 'west'], nodes: 2, gateways: 2 });
+  const nft = (...args: readonly string[]): string =>
+    execFileSync('ip', ['netns', 'exec', plan.wan.namespace, 'nft', ...args], { encoding: 'utf8' });
+
+  /** Counts on the way between the clusters: packets between pods as they are, and those of tunnels. */
+  function watchWire(): void {
+    const pods = '{ 10.130.0.0/16, 10.131.0.0/16 }';
+    const rules = `ip saddr ${pods} ip daddr ${pods} counter name clear; udp dport { 4500, 4501 } counter name tunnels;`;
+    const chain = `chain entering { type filter hook prerouting priority -10; ${rules} }`;
+    nft(`table bridge change-watch { counter clear {}; counter tunnels {}; ${chain}; }`);
+  }
+
+  function onWire(): { readonly clear: number; readonly tunnels: number } {
+    const listing = nft('list', 'counters', 'table', 'bridge', 'change-watch');
+    const count = (name: string): number => Number(new RegExp(`${name} \\{\\s+packets (\\d+)`).exec(listing)?.[1]);
+    return { clear: count('clear'), tunnels: count('tunnels') };
+  }
+
   async function inUse(): Promise<readonly Item[]> {
     const shown = JSON.parse(await sandbox.ok('show', 'connections', '-o', 'json', ...sandbox.kubeconfig)) as {
       readonly items: readonly Item[];
@@ -71,6 +91,7 @@ describe('another cable driver, with traffic running', () => {
       await sandbox.ok('join', 'broker-info.subm', ...identity, ...PATIENT.split(' '), ...sandbox.kubeconfig);
     }
     await sandbox.ok('show', 'connections', '--wait', '--timeout', '2m', ...sandbox.kubeconfig);
+    watchWire();
   }, 300_000);
 
   afterAll(() => sandbox.dispose());
@@ -108,6 +129,8 @@ describe('another cable driver, with traffic running', () => {
     process.stderr.write(`gaps of the change from libreswan to wireguard: ${gaps.map(Math.round).join(', ')} ms\n`);
     expect(gaps.filter((ms) => ms > MOST_MS)).toEqual([]);
     expect(reports.flatMap(({ tcp }) => tcp.resets)).toEqual([]);
+    const { clear, tunnels } = onWire();
+    expect({ clear, tunnels: tunnels > 1000 }).toEqual({ clear: 0, tunnels: true });
     await sandbox.ok('diff', '--context', 'west', ...sandbox.kubeconfig);
     const again = await sandbox.run('join', 'broker-info.subm', '--context', 'west', ...sandbox.kubeconfig);
     expect(again).toMatchObject({ code: 0, stderr: expect.not.stringContaining('cable driver') });

@@ -60,7 +60,16 @@ describe('when a gateway changes its driver', () => {
       { gateways: [{ hostname: 'gw-2', backend: OLD, next: NEW }] },
       { use: OLD, announce: { backend: NEW, agreed: true }, awaitedGateways: [] },
     ],
-    ['a gateway has just gone', { steady: false }, { use: OLD, announce: undefined }],
+    [
+      'a gateway has just gone',
+      { steady: false, others: [announcing('west', true)] },
+      { use: OLD, announce: undefined },
+    ],
+    [
+      'a gateway has just gone, but there is nobody to lose',
+      { steady: false, others: [silent('west', NEW)] },
+      { use: OLD, announce: { backend: NEW, agreed: true } },
+    ],
     ['the wanted driver does not work here', { prepared: false }, { use: OLD, announce: undefined }],
     ['the gateways are not known yet', { gateways: undefined }, { use: OLD, announce: undefined }],
     [

@@ -12,18 +12,20 @@ export async function syncNetwork(
 ): Promise<void> {
   const { runner, logger } = dependencies;
   const observed = await observeNetwork(runner, ENGINE_OWNERSHIP, desired, signal);
-  const plan = diffNetwork(desired, withoutLinks(observed, dependencies.beside?.() ?? []));
-  dependencies.onNetwork?.(desired, plan);
+  const wanted = withLinks(desired, observed, dependencies.beside?.() ?? []);
+  const plan = diffNetwork(wanted, observed);
+  dependencies.onNetwork?.(wanted, plan);
   if (plan.length === 0) return;
   for (const step of describePlan(plan).split('\n')) logger.info('network', { step });
   await applyPlan(runner, plan, ENGINE_OWNERSHIP);
 }
 
-function withoutLinks(observed: NetworkState, names: readonly string[]): NetworkState {
-  if (names.length === 0) return observed;
+/** What is wanted, and these links as they are. */
+function withLinks(desired: NetworkState, observed: NetworkState, names: readonly string[]): NetworkState {
+  if (names.length === 0) return desired;
   return {
-    ...observed,
-    links: observed.links.filter(({ name }) => !names.includes(name)),
-    addresses: observed.addresses.filter(({ link }) => !names.includes(link)),
+    ...desired,
+    links: [...desired.links, ...observed.links.filter(({ name }) => names.includes(name))],
+    addresses: [...desired.addresses, ...observed.addresses.filter(({ link }) => names.includes(link))],
   };
 }
