@@ -23,13 +23,17 @@ export class Haste {
     this.#untilMs = sinceMs === undefined ? Number.NEGATIVE_INFINITY : sinceMs + HASTE_MS;
   }
 
+  isOn(nowMs: number): boolean {
+    return nowMs < this.#untilMs;
+  }
+
   /** The peers as they are wanted now, and when to look again while one of them has not answered. */
   apply(
     peers: readonly DesiredPeer[],
     observed: ObservedDevice,
     nowMs: number,
   ): { readonly peers: readonly DesiredPeer[]; readonly lookMs?: number } {
-    if (nowMs >= this.#untilMs) return { peers };
+    if (!this.isOn(nowMs)) return { peers };
     const known = new Map(observed.peers.map((peer) => [peer.publicKey, peer.latestHandshake > 0]));
     const treated = peers.map((peer) => (known.get(peer.publicKey) === true ? peer : this.#treat(peer, nowMs)));
     const silent = treated.some(({ publicKey }) => known.get(publicKey) !== true);

@@ -116,6 +116,11 @@ export class IpsecSlot {
     this.#hastyUntilMs = performance.now() + HASTE_MS;
   }
 
+  /** Whether that is so now: what is not urgent waits. */
+  get hasty(): boolean {
+    return performance.now() < this.#hastyUntilMs;
+  }
+
   async #removeSas(): Promise<void> {
     if ((await this.#esp()).kernel) {
       const { runner } = this.#dependencies;
@@ -215,7 +220,7 @@ export class IpsecSlot {
       own.map((item) => [item.connection.name, item]),
     );
     const due = new Set<string>();
-    const lateMs = nowMs < this.#hastyUntilMs ? HASTY_LATE_MS : LATE_MS;
+    const lateMs = this.hasty ? HASTY_LATE_MS : LATE_MS;
     for (const [name, { connection, turn }] of turns) {
       const late = turn === 'peer' || (turn === 'as agreed' && connection.initiates === 'late' && !restarted);
       if (this.#pacer.due(name, nowMs, late ? lateMs : 0)) due.add(name);

@@ -77,7 +77,7 @@ export class IpsecDriver implements CableDriver {
     const possible = this.#withoutProblems(desired);
     const bySlot = slotsOf(possible.cables);
     const wanted = this.#slots.filter(({ slot }) => bySlot.has(slot));
-    const idle = this.#slots.filter(({ slot, present }) => present && !bySlot.has(slot));
+    const idle = this.#slots.filter(({ slot, present, hasty }) => present && !hasty && !bySlot.has(slot));
     const clients = new Map<IpsecSlot, ViciClient>();
     const ensure = wanted.map((slot) => async () => {
       clients.set(slot, await slot.ensure(signal));

@@ -81,6 +81,11 @@ export class WireguardSlot {
     this.#haste = new Haste(performance.now());
   }
 
+  /** Whether that is so now: what is not urgent waits. */
+  get hasty(): boolean {
+    return this.#haste.isOn(performance.now());
+  }
+
   /** Gives the link exactly these peers; milliseconds after which to look again, as not all of them may have been called on. */
   async syncPeers(device: WireguardDevice, cables: readonly Cable[]): Promise<number | undefined> {
     const { udpPort, stateDir, logger } = this.#dependencies;

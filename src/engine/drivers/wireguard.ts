@@ -86,7 +86,7 @@ export class WireguardDriver implements CableDriver {
           () => this.#syncNetwork(possible, [...wanted, ...idle.filter(({ inUserland }) => inUserland)], signal),
           ...wanted.map((slot) => () => this.#syncPeers(slot, devices.get(slot.slot), bySlot.get(slot.slot) ?? [])),
         ]),
-      ...idle.map((slot) => () => slot.stop()),
+      ...idle.filter(({ hasty }) => !hasty).map((slot) => () => slot.stop()),
     ]);
   }
 
