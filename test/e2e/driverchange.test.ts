@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { availableParallelism, loadavg } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Pod } from '../../src/kube/objects.ts';
@@ -11,8 +12,9 @@ import { type Finished, TestSandbox } from './subctl.ts';
 /** On a busy machine programs stand still for seconds; a gateway that does is not to be taken for a dead one here. */
 const PATIENT =
   '--gateway-probe-interval 1000 --gateway-lease-duration 30 --gateway-renew-deadline 20 --gateway-retry-period 2';
-/** A planned change costs no more than a fail-over. */
+/** A planned change costs no more than a fail-over; a machine with many more programs to run than cores is slower. */
 const MOST_MS = 3000;
+const slowness = (): number => Math.max(1, (loadavg()[0] ?? 0) / (4 * availableParallelism()));
 
 interface Item {
   readonly cableDriver: string;
@@ -57,16 +59,22 @@ describe('another cable driver, with traffic running', () => {
   const nft = (...args: readonly string[]): string =>
     execFileSync('ip', ['netns', 'exec', plan.wan.namespace, 'nft', ...args], { encoding: 'utf8' });
 
-  /** Counts on the way between the clusters: packets between pods as they are, and those of tunnels. */
+  /** Counts what the router between the clusters gets: packets between pods as they are, and those of tunnels. */
   function watchWire(): void {
-    const pods = '{ 10.130.0.0/16, 10.131.0.0/16 }';
-    const rules = `ip saddr ${pods} ip daddr ${pods} counter name clear; udp dport { 4500, 4501 } counter name tunnels;`;
+    const ways = plan.clusters.map(({ bridge, podCidr }) => ({ bridge, from: podCidr }));
+    const others = (from: string): string =>
+      plan.clusters.flatMap(({ podCidr }) => (podCidr === from ? [] : podCidr)).join();
+    // What the other side has decrypted crosses its own LAN as it is.
+    const clear = ways
+      .map(({ bridge, from }) => `iifname "${bridge}" ip saddr ${from} ip daddr ${others(from)} counter name clear;`)
+      .join(' ');
+    const rules = `${clear} udp dport { 4500, 4501 } counter name tunnels;`;
     const chain = `chain entering { type filter hook prerouting priority -10; ${rules} }`;
-    nft(`table bridge change-watch { counter clear {}; counter tunnels {}; ${chain}; }`);
+    nft(`table inet change-watch { counter clear {}; counter tunnels {}; ${chain}; }`);
   }
 
   function onWire(): { readonly clear: number; readonly tunnels: number } {
-    const listing = nft('list', 'counters', 'table', 'bridge', 'change-watch');
+    const listing = nft('list', 'counters', 'table', 'inet', 'change-watch');
     const count = (name: string): number => Number(new RegExp(`${name} \\{\\s+packets (\\d+)`).exec(listing)?.[1]);
     return { clear: count('clear'), tunnels: count('tunnels') };
   }
@@ -122,12 +130,14 @@ describe('another cable driver, with traffic running', () => {
     const { code, stderr, reports } = await rejoin('west', 'wireguard');
     expect({ code, stderr }).toMatchObject({
       code: 0,
-      stderr: expect.stringContaining('The cable driver has changed'),
+      stderr: expect.stringContaining(
+        'changes from libreswan to wireguard at the end of this join, in all clusters at once',
+      ),
     });
     expect(await inUse()).toEqual(connected('wireguard'));
     const gaps = reports.map(gapMs);
     process.stderr.write(`gaps of the change from libreswan to wireguard: ${gaps.map(Math.round).join(', ')} ms\n`);
-    expect(gaps.filter((ms) => ms > MOST_MS)).toEqual([]);
+    expect(gaps.filter((ms) => ms > MOST_MS * slowness())).toEqual([]);
     expect(reports.flatMap(({ tcp }) => tcp.resets)).toEqual([]);
     const { clear, tunnels } = onWire();
     expect({ clear, tunnels: tunnels > 1000 }).toEqual({ clear: 0, tunnels: true });

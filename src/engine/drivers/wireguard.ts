@@ -8,6 +8,7 @@ import type { DriverDependencies } from './dependencies.ts';
 import type { Cable, CableDriver, DesiredCables, ObservedCable } from './driver.ts';
 import { runAll, runAtOnce } from './failures.ts';
 import { syncNetwork } from './network-sync.ts';
+import { hostAddress } from './link-address.ts';
 import { LookTimer } from './look-timer.ts';
 import { retireOtherDrivers, wireguardFolder } from './leftovers.ts';
 import { portsOfSlots, slotsFrom, slotsOf } from './slots.ts';
@@ -28,6 +29,7 @@ export class WireguardDriver implements CableDriver {
   readonly #slots: readonly [WireguardSlot, ...WireguardSlot[]];
   readonly #timer = new LookTimer();
   #cables: readonly Cable[] = [];
+  #prepared = false;
 
   constructor(dependencies: DriverDependencies) {
     this.#dependencies = dependencies;
@@ -55,7 +57,21 @@ export class WireguardDriver implements CableDriver {
 
   async prepare(signal: AbortSignal): Promise<readonly string[]> {
     await runAtOnce(this.#slots.map((slot) => async () => void (await slot.ensure(signal))));
-    return this.#slots.map(({ link }) => link);
+    const links = this.#slots.map(({ link }) => link);
+    if (!this.#prepared) await this.#prepareLinks(links, signal);
+    this.#prepared = true;
+    return links;
+  }
+
+  /** As the first sync wants them: what is done now traffic does not wait for then. */
+  async #prepareLinks(links: readonly string[], signal: AbortSignal): Promise<void> {
+    const { runner, privateIp } = this.#dependencies;
+    const { mtuBytes } = await observeUnderlay(runner, privateIp, signal);
+    for (const link of links) {
+      await runner.run('ip', ['link', 'set', 'dev', link, 'mtu', String(mtuBytes - WIREGUARD_OVERHEAD_BYTES), 'up']);
+      for (const { address } of hostAddress(link, privateIp))
+        await runner.run('ip', ['addr', 'replace', address, 'dev', link]);
+    }
   }
 
   async backendConfig(): Promise<Record<string, string>> {
