@@ -136,12 +136,9 @@ test('three clusters change in one moment, when the last of them wants to, and n
   );
   await world.clock.advance(15_000);
   expect(stage.holders().slice(0, 2)).toEqual([eastHolder, westHolder]);
-  expect(
-    stage
-      .place('west-1')
-      .node.cables.map(({ remoteConfig }) => remoteConfig['key-wireguard'])
-      .toSorted(),
-  ).toEqual(['east-1', 'east-2', 'north-1']);
+  const { cables } = stage.place('west-1').node;
+  const keys = new Set(cables.map(({ remoteConfig }) => remoteConfig['key-wireguard']));
+  expect(keys).toEqual(new Set(['east-1', 'east-2', 'north-1']));
   expect(stage.pending('north-1')).toBeUndefined();
 }, 60_000);
 

@@ -46,7 +46,9 @@ function expression(variable: string): string {
 function condition(variable: string): string {
   const of = unusual[variable];
   if (of === undefined) return expression(variable);
-  return `ne (printf "%v" .Values.${of}) ${JSON.stringify(String(valueNamed(variable).default))}`;
+  const usual = valueNamed(variable).default;
+  if (typeof usual === 'object') throw new Error(`${of}: a list or map is never left out`);
+  return `ne (printf "%v" .Values.${of}) "${usual}"`;
 }
 
 /** The value as YAML: Go's quoting of texts is understood by YAML. */

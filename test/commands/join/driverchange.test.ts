@@ -50,7 +50,7 @@ test('what a join with another driver waits for', () => {
 test('join says that the driver changes later, waits until that is announced, and tells how to go on', async () => {
   const { harness, west } = await world();
   const broker = harness.clusters.get('east')!;
-  for (const id of ['east', 'west']) broker.seed(RESOURCES.endpoints, endpoint(id) as KubeObject & Endpoint);
+  for (const id of ['east', 'west']) broker.seed(RESOURCES.endpoints, endpoint(id));
   const pending = (over: Partial<PendingChange>): void => {
     const change = { from: 'libreswan', to: 'wireguard', announced: false, clusters: ['east'], gateways: [], ...over };
     for (const gateway of west.all<Gateway & KubeObject>(RESOURCES.gateways)) {
