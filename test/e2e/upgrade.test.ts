@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Pod } from '../../src/kube/objects.ts';
 import { sandboxFiles } from '../../src/sandbox/lifecycle/state.ts';
 import type { TrafficReport } from '../../src/sandbox/traffic/report.ts';
-import { Flow, type PodEnd } from '../faults/flow.ts';
 import { type Finished, finished, TestSandbox } from './subctl.ts';
+import { withTraffic } from './traffic.ts';
 
 const NAMESPACE = 'submariner-operator';
 /** On a busy machine programs stand still for seconds; a gateway that does is not to be taken for a dead one here. */
@@ -29,12 +29,6 @@ describe('upgrades with traffic running', () => {
     return (JSON.parse(list) as { readonly items: readonly Pod[] }).items;
   }
 
-  function echo(node: string): PodEnd {
-    const cluster = node.split('-')[0] ?? '';
-    const found = pods(cluster, 'app=echo').find(({ spec }) => spec.nodeName === node);
-    return { cluster, node, name: found?.metadata.name ?? '', address: found?.status?.podIP ?? '' };
-  }
-
   /** Node and image of each daemon. */
   const running = (): readonly string[] =>
     ['gateway', 'routeagent'].flatMap((component) =>
@@ -51,19 +45,7 @@ describe('upgrades with traffic running', () => {
   async function across(
     ...args: readonly string[]
   ): Promise<Finished & { readonly reports: readonly TrafficReport[] }> {
-    const ends = [
-      ['east-1', 'west-1'],
-      ['east-2', 'west-2'],
-      ['west-1', 'east-2'],
-    ] as const;
-    const flows = ends.map(([from, to]) => new Flow(sandbox.name, files, echo(from), echo(to)));
-    try {
-      await Promise.all(flows.map(async ({ ready }) => ready));
-      const finished = await sandbox.run(...args);
-      return { ...finished, reports: await Promise.all(flows.map(async (flow) => flow.stop())) };
-    } finally {
-      for (const flow of flows) flow.kill();
-    }
+    return withTraffic(sandbox, files, () => sandbox.run(...args));
   }
 
   const losses = (reports: readonly TrafficReport[]): readonly object[] =>
