@@ -1,7 +1,8 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { afterAll } from '@jest/globals';
 import type { ClusterAccess, ContextInfo, KubeAccess } from '../../src/commands/access.ts';
 import { normaliseArguments } from '../../src/commands/command.ts';
 import type { CommandContext } from '../../src/commands/context.ts';
@@ -55,9 +56,20 @@ export class JumpingClock implements Clock {
   }
 }
 
+const directories: string[] = [];
+afterAll(() => {
+  for (const directory of directories.splice(0)) rmSync(directory, { recursive: true, force: true });
+});
+
+function ownDirectory(): string {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'subctl-test-'));
+  directories.push(directory);
+  return directory;
+}
+
 /** The command line with API servers in memory, a clock that jumps, and a directory of its own. */
 export class Harness {
-  readonly directory = mkdtempSync(path.join(os.tmpdir(), 'subctl-test-'));
+  readonly directory = ownDirectory();
   readonly clusters: ReadonlyMap<string, FakeKube>;
   readonly clock = new JumpingClock();
   readonly #options: HarnessOptions;
