@@ -1,8 +1,17 @@
+import type { KubeClient } from '../kube/client.ts';
+import type { Namespace } from '../kube/objects.ts';
+import { RESOURCES } from '../kube/resources.ts';
 import type { CommandRun } from './context.ts';
 
 /** A cluster as a context of the kubeconfig names it. */
 interface Named {
   readonly name: string;
+}
+
+/** What makes a cluster this cluster, as far as it may be read: the uid of namespace kube-system, or else the server's address. */
+export async function clusterUid(client: KubeClient): Promise<string> {
+  const found = await client.get<Namespace>(RESOURCES.namespaces, 'kube-system').catch(() => undefined);
+  return found?.metadata.uid ?? client.server;
 }
 
 /** Of contexts of one cluster only the first; the others are said. `idOf` gives what makes a cluster this cluster. */

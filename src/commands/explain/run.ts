@@ -1,9 +1,6 @@
-import type { KubeClient } from '../../kube/client.ts';
-import type { Namespace } from '../../kube/objects.ts';
-import { RESOURCES } from '../../kube/resources.ts';
 import { ExpectedError, UsageError } from '../../runtime/errors.ts';
 import type { CommandRun } from '../context.ts';
-import { distinctClusters } from '../distinct.ts';
+import { clusterUid, distinctClusters } from '../distinct.ts';
 import { openArchive } from '../gather/archive.ts';
 import { renderStructured } from '../output.ts';
 import { overClusters } from '../show/loop.ts';
@@ -34,15 +31,9 @@ async function sourcesOf(run: CommandRun, { archive }: ExplainOptions): Promise<
     });
   }
   const sources = results.map(({ cluster, value }) => ({ name: cluster.name, client: cluster.client, value }));
-  const idOf = async ({ client }: (typeof sources)[number]): Promise<string> => uidOf(client);
+  const idOf = async ({ client }: (typeof sources)[number]): Promise<string> => clusterUid(client);
   const distinct = await distinctClusters(run, sources, { idOf, once: 'looked at' });
   return distinct.map(({ value }) => value);
-}
-
-/** What makes a cluster this cluster, as far as it may be read. */
-async function uidOf(client: KubeClient): Promise<string> {
-  const found = await client.get<Namespace>(RESOURCES.namespaces, 'kube-system').catch(() => undefined);
-  return found?.metadata.uid ?? client.server;
 }
 
 function requireTwo(from: Resolved, to: Resolved): void {

@@ -1,5 +1,6 @@
 import { ExpectedError, messageOf } from '../../runtime/errors.ts';
 import type { CommandRun } from '../context.ts';
+import { clusterUid, distinctClusters } from '../distinct.ts';
 import type { Problem } from '../show/loop.ts';
 import { prepareTargets, refuseUnknownNodes, secretValues, type GatherTarget } from './clusters.ts';
 import type { Collecting, Collector, GatherWishes } from './collector.ts';
@@ -128,9 +129,23 @@ export async function gatherAll(run: CommandRun, task: GatherTask): Promise<Arch
   }
 }
 
+async function distinctTargets(
+  run: CommandRun,
+  targets: readonly GatherTarget[],
+  timeUp: AbortSignal,
+): Promise<readonly GatherTarget[]> {
+  const named = targets.map((target) => ({ name: target.cluster.name, target }));
+  const idOf = async ({ target }: (typeof named)[number]): Promise<string> => {
+    const { client } = target.cluster;
+    return unlessAborted(clusterUid(client), timeUp, 'time was up').catch(() => client.server);
+  };
+  return (await distinctClusters(run, named, { idOf, once: 'gathered from' })).map(({ target }) => target);
+}
+
 async function gatherAndIndex(run: CommandRun, task: GatherTask): Promise<ArchiveIndex> {
-  const { targets, problems } = await prepareTargets(run, task.contexts, task.timeUp);
-  if (targets.length === 0) throw nothingThere(problems);
+  const { targets: found, problems } = await prepareTargets(run, task.contexts, task.timeUp);
+  if (found.length === 0) throw nothingThere(problems);
+  const targets = await distinctTargets(run, found, task.timeUp);
   if (task.wishes.nodes !== undefined) await refuseUnknownNodes(targets, task.wishes.nodes, task.timeUp);
   const redactor = createRedactor([...secretValues(targets), ...credentialsOf(run)]);
   const names = directoriesOf(targets.map(({ cluster, submariner }) => submariner?.spec.clusterID ?? cluster.cluster));

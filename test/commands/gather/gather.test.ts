@@ -333,6 +333,20 @@ describe('gather', () => {
   });
 });
 
+test('two contexts of one cluster: it is gathered once, and that is said', async () => {
+  harness.contexts = ['east', 'again'].map((name) => ({
+    name,
+    cluster: 'east',
+    user: name,
+    namespace: undefined,
+    server: east.server,
+  }));
+  const { exitCode, stdout, stderr } = await harness.run('gather', '--contexts', 'east,again', '-o', 'json');
+  expect(exitCode).toBe(0);
+  expect(stderr).toContain('contexts east and again are the same cluster; it is gathered from once');
+  expect(JSON.parse(stdout).clusters).toHaveLength(1);
+});
+
 describe('gather that does not come to its end', () => {
   function hang(kube: FakeKube): Promise<void> {
     const asked = Promise.withResolvers<void>();
