@@ -1,9 +1,9 @@
 // A real kube-apiserver and etcd from Debian's packages alone: npm run kube-apiserver -- DIR
 // Debian ships no kube-apiserver, but the source of its package kubernetes has it. The source and the Go compiler to build it
 // are fetched through a private apt configuration into DIR/build: nothing is installed, the machine's sources stay as they are.
-import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { Failure, privateApt, run } from './debian.ts';
 
 /** The release whose source of kubernetes holds the server, and the compiler that still builds it (with modules it would not). */
 const SUITE = 'bookworm';
@@ -16,65 +16,18 @@ const NULL_CHECK = {
   old: 'data == nil || reflect.DeepEqual(reflect.Zero(reflect.TypeOf(data)), reflect.ValueOf(data))',
   meant: 'data == nil',
 };
-const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const USAGE = `usage: npm run kube-apiserver -- DIR [--keep-build]
 
 Makes DIR/kube-apiserver and DIR/etcd from Debian's packages; takes about 5 minutes of two cores and 2 GB below DIR.
 Then: KUBEBUILDER_ASSETS=DIR npm run test:kube, or: subctl sandbox up --control-plane DIR
 `;
 
-class Failure extends Error {}
 const say = (text) => process.stderr.write(`kube-apiserver: ${text}\n`);
-
-function run(file, args, options = {}) {
-  const { error, status, signal, stdout } = spawnSync(file, args, {
-    encoding: 'utf8',
-    maxBuffer: 64 << 20,
-    ...options,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  if (error !== undefined) throw new Failure(`cannot run ${file}: ${error.message}`);
-  if (signal !== null) throw new Failure(`${file} was ended by ${signal}`);
-  if (status !== 0) throw new Failure(`${file} ${args.slice(0, 4).join(' ')} failed (exit code ${status}), see above`);
-  return stdout;
-}
-
-/** The Debian mirror that this machine uses already. */
-function mirror() {
-  const targets = run('apt-get', ['indextargets', '--format', '$(ORIGIN) $(REPO_URI)', 'Created-By: Packages']);
-  const found = targets.split('\n').find((line) => /^Debian \S+\/debian\/?$/.test(line));
-  if (found === undefined)
-    throw new Failure('no Debian mirror among the sources of apt; run apt-get update first, on Debian 12 or newer');
-  return found.split(' ')[1];
-}
-
-/** apt-get with sources, lists and cache of its own. */
-function privateApt(dir) {
-  for (const one of ['lists', 'archives', 'state']) mkdirSync(path.join(dir, one), { recursive: true });
-  const source = `[signed-by=${KEYRING}] ${mirror()} ${SUITE} main`;
-  writeFileSync(path.join(dir, 'sources.list'), `deb ${source}\ndeb-src ${source}\n`);
-  const config = path.join(dir, 'apt.conf');
-  const settings = {
-    'Dir::State': path.join(dir, 'state'),
-    'Dir::State::lists': path.join(dir, 'lists'),
-    'Dir::State::status': '/var/lib/dpkg/status',
-    'Dir::Cache': dir,
-    'Dir::Etc::sourcelist': path.join(dir, 'sources.list'),
-    'Dir::Etc::sourceparts': '/dev/null',
-    'Dir::Etc::preferencesparts': '/dev/null',
-    'APT::Sandbox::User': 'root',
-    'Acquire::Retries': '3',
-  };
-  const lines = Object.entries(settings).map(([name, value]) => `${name} "${value}";\n`);
-  writeFileSync(config, lines.join(''));
-  const env = { ...process.env, APT_CONFIG: config, LC_ALL: 'C' };
-  return (...args) => run('apt-get', ['-q', ...args], { cwd: dir, env });
-}
 
 /** Fetches the source, the compiler and etcd, and unpacks them below the build directory. */
 function fetch(build) {
   const dir = path.join(build, 'apt');
-  const apt = privateApt(dir);
+  const apt = privateApt(dir, SUITE);
   say(`fetching from Debian ${SUITE}: source of kubernetes, Go ${GO}, etcd`);
   apt('update');
   apt('source', '--download-only', 'kubernetes');

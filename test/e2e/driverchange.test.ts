@@ -74,11 +74,7 @@ describe('another cable driver, with traffic running', () => {
   beforeAll(async () => {
     await sandbox.sandbox('up', '--nodes', '2', '--gateways', '2');
     await sandbox.ok('deploy-broker', '--context', 'east', ...sandbox.kubeconfig);
-    for (const cluster of ['east', 'west']) {
-      const identity = ['--context', cluster, '--clusterid', cluster, '--gateways', '2'];
-      await sandbox.ok('join', 'broker-info.subm', ...identity, ...PATIENT.split(' '), ...sandbox.kubeconfig);
-    }
-    await sandbox.ok('show', 'connections', '--wait', '--timeout', '2m', ...sandbox.kubeconfig);
+    await sandbox.join('--gateways', '2', ...PATIENT.split(' '));
     watchWire();
   }, 300_000);
 

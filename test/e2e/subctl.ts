@@ -57,11 +57,16 @@ export class TestSandbox {
   async joined(gateways: number, ...flags: readonly string[]): Promise<void> {
     await this.sandbox('up', '--gateways', String(gateways), ...flags);
     await this.ok('deploy-broker', '--context', 'east', ...this.kubeconfig);
-    for (const cluster of ['east', 'west']) {
-      const names = Array.from({ length: gateways }, (_, index) => `${cluster}-${index + 1}`);
-      const identity = ['--context', cluster, '--clusterid', cluster, '--gateway-nodes', names.join(',')];
-      await this.ok('join', 'broker-info.subm', ...identity, '--cable-driver', 'vxlan', ...this.kubeconfig);
-    }
+    await this.join('--gateways', String(gateways), '--cable-driver', 'vxlan');
+  }
+
+  /** Joins clusters east and west at the same time, and waits until they are connected. */
+  async join(...flags: readonly string[]): Promise<void> {
+    await Promise.all(
+      ['east', 'west'].map(async (cluster) =>
+        this.ok('join', 'broker-info.subm', '--context', cluster, '--clusterid', cluster, ...flags, ...this.kubeconfig),
+      ),
+    );
     await this.ok('show', 'connections', '--wait', '--timeout', '2m', ...this.kubeconfig);
   }
 

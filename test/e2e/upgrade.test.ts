@@ -55,12 +55,7 @@ describe('upgrades with traffic running', () => {
   beforeAll(async () => {
     await sandbox.sandbox('up', '--nodes', '2', '--gateways', '2');
     await sandbox.ok('deploy-broker', ...east);
-    for (const cluster of ['east', 'west']) {
-      const identity = ['--context', cluster, '--clusterid', cluster, '--gateways', '2', '--version', '0.0.1'];
-      const flags = ['--cable-driver', 'vxlan', ...PATIENT.split(' ')];
-      await sandbox.ok('join', 'broker-info.subm', ...identity, ...flags, ...sandbox.kubeconfig);
-    }
-    await sandbox.ok('show', 'connections', '--wait', '--timeout', '2m', ...sandbox.kubeconfig);
+    await sandbox.join('--gateways', '2', '--version', '0.0.1', '--cable-driver', 'vxlan', ...PATIENT.split(' '));
   }, 300_000);
 
   afterAll(() => sandbox.dispose());
