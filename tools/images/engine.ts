@@ -36,7 +36,13 @@ function run(
   args: readonly string[],
   stdio: 'inherit' | 'pipe' = 'pipe',
 ): { code: number; stdout: string } {
-  const done = spawnSync(file, args, { encoding: 'utf8', stdio: ['ignore', stdio, stdio], maxBuffer: 1 << 26 });
+  const done = spawnSync(file, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', stdio, stdio],
+    maxBuffer: 1 << 26,
+    // Docker before 23 builds without mounts unless it is told so.
+    env: { DOCKER_BUILDKIT: '1', ...process.env },
+  });
   return { code: done.status ?? 127, stdout: done.stdout ?? '' };
 }
 
@@ -82,7 +88,9 @@ export function buildImage(engine: string, build: Build): void {
   if (run(engine, words, 'inherit').code === 0) return;
   throw new ImageTrouble(
     `${engine} ${words.join(' ')} failed (above)`,
-    'Without a way to an image registry: npm run images -- --local-base',
+    engine === 'docker'
+      ? 'Without a way to an image registry: --local-base. Docker builds these with BuildKit; clients newer than 22 need docker-buildx for it.'
+      : 'Without a way to an image registry: npm run images -- --local-base',
   );
 }
 
