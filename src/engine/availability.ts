@@ -1,22 +1,19 @@
 import type { CableState, Failover } from '../api/availability.ts';
 import type { ClusterGateways } from '../api/gateways.ts';
-import type { Gateway } from '../api/types.ts';
 import type { LeaseElector } from '../kube/lease.ts';
 import { offerOf } from '../kube/leaserules.ts';
 import type { Lease } from '../kube/objects.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { beatPeers, chooseGateways, witnesses } from './beatpeers.ts';
-import type { Remotes } from './cables.ts';
 import type { EngineConfig } from './config.ts';
-import type { DriverChoice } from './driverchoice.ts';
 import type { CableLookup } from './drivers/driver.ts';
 import type { GatewayPulse } from './ha/pulse.ts';
 import { assignSlots } from './ha/slots.ts';
 import { considerTakeover, mustStepDown, type LeaseView, type TakeoverMemory } from './ha/takeover.ts';
-import type { LocalGateway } from './local.ts';
 import { announcementOf, presentGateways, type Announcement } from './owngateways.ts';
 import { readiness, type Readiness } from './readiness.ts';
+import type { Surroundings } from './surroundings.ts';
 import { leaseIdentity, nodeOfIdentity, Tenure } from './tenure.ts';
 
 /** So long a former active gateway goes on as before, until the node's route agent sends its pods to the new one. */
@@ -30,16 +27,6 @@ export interface AvailabilityOptions {
   readonly pulse: GatewayPulse;
   readonly clock: Clock;
   readonly logger: Logger;
-}
-
-/** All that the part of this gateway depends on besides the lease and the beats. */
-export interface Surroundings {
-  readonly local: LocalGateway;
-  readonly endpoints: readonly unknown[];
-  /** Gateway objects of the own cluster; undefined until they are known. */
-  readonly gateways: readonly Gateway[] | undefined;
-  readonly remotes: Remotes;
-  readonly choice: Pick<DriverChoice, 'changing' | 'switching'>;
 }
 
 /**
@@ -243,8 +230,9 @@ export class Availability {
     if (this.#seen?.choice.switching === true) return;
     const { pulse, clock, logger } = this.#options;
     const before = this.#uses;
+    const { remotes, reached } = this.#seen ?? { remotes: { accepted: [] }, reached: () => false };
     const report = pulse.report.bind(pulse);
-    this.#uses = chooseGateways(this.#seen?.remotes.accepted ?? [], report, before, clock.monotonic());
+    this.#uses = chooseGateways(remotes.accepted, { report, reached, before, nowMs: clock.monotonic() });
     const switched = [...this.#uses].filter(([cluster, name]) => before.get(cluster) !== name);
     for (const [cluster, to] of switched) {
       const from = before.get(cluster);

@@ -53,13 +53,25 @@ export function witnesses(reports: readonly PeerReport[], clusterId: string, cha
   return changing ? reports.filter((report) => report.clusterId === clusterId) : reports;
 }
 
-/** For each other cluster the cable_name of the gateway its packets go to; `before` is what was chosen last. Pure. */
+/** What tells through which gateways packets go. */
+export interface ChoiceInput {
+  readonly report: (cableName: string) => PeerReport | undefined;
+  /**
+   * Whether it is known how to reach a gateway, so that it can have a cable. Its beats alone do not tell: they may come, and
+   * be answered, through another one.
+   */
+  readonly reached: (cableName: string) => boolean;
+  /** What was chosen last. */
+  readonly before: ReadonlyMap<string, string>;
+  readonly nowMs: number;
+}
+
+/** For each other cluster the cable_name of the gateway its packets go to. Pure. */
 export function chooseGateways(
   remotes: readonly Remote[],
-  report: (cableName: string) => PeerReport | undefined,
-  before: ReadonlyMap<string, string>,
-  nowMs: number,
+  { report: heard, reached, before, nowMs }: ChoiceInput,
 ): ReadonlyMap<string, string> {
+  const report = (name: string): PeerReport | undefined => (reached(name) ? heard(name) : undefined);
   const current = remotes.filter((remote) => remote.current);
   return new Map(
     current.map(({ spec: { cluster_id: id, cable_name: endpoint } }) => {

@@ -35,7 +35,8 @@ export async function syncCables(
   state.remotes = judgeRemotes(endpoints, current.spec);
   const gateways = stores.gateways.synced ? stores.gateways.list() : undefined;
   const { remotes, choice } = state;
-  state.availability.update({ local: current, endpoints, gateways, remotes, choice });
+  const reached = (name: string): boolean => (state.nat.decision(name)?.usingIp ?? '') !== '';
+  state.availability.update({ local: current, endpoints, gateways, remotes, choice, reached });
   if (!current.ready || current.driver === undefined) return;
   const context = contextOf(state, current, elector.leader);
   const wanted = state.remotes.accepted.filter((remote) => wantsCable(remote, current.spec, context));

@@ -1,4 +1,5 @@
 import { compareNames, type PeerReport } from './report.ts';
+import { STABLE_MS } from './sessions.ts';
 
 /** A cluster as it announces itself and as it is heard. */
 export interface ClusterView {
@@ -18,8 +19,9 @@ const GRACE_MS = 5000;
 
 /**
  * The gateway of another cluster that its traffic goes to. What is heard counts more than what the broker says: first
- * who claims to be active and has been well for a while (the newest claim), then who could be, then who claims it but
- * has failed of late, then any that lives. When nobody is heard, e.g. because the peer does not send beats: the Endpoint's.
+ * who claims to be active and has not failed of late (the newest claim), then who could be and has been heard for a
+ * while, then who claims it but has failed of late, then any that lives. When nobody is heard, e.g. because the peer does
+ * not send beats: the Endpoint's.
  */
 export function chooseGateway(view: ClusterView): string {
   const { endpoint, announced, report, nowMs, graceMs = GRACE_MS } = view;
@@ -32,9 +34,9 @@ export function chooseGateway(view: ClusterView): string {
   return tooEarly && !best.active ? endpoint : best.cableName;
 }
 
-function compare(a: PeerReport, b: PeerReport, { endpoint, current }: ClusterView): number {
+function compare(a: PeerReport, b: PeerReport, { endpoint, current, nowMs }: ClusterView): number {
   return (
-    rank(a) - rank(b) ||
+    rank(a, nowMs) - rank(b, nowMs) ||
     Number(b.active) - Number(a.active) ||
     (a.active ? b.term - a.term : 0) ||
     Number(b.cableName === current) - Number(a.cableName === current) ||
@@ -43,9 +45,10 @@ function compare(a: PeerReport, b: PeerReport, { endpoint, current }: ClusterVie
   );
 }
 
-function rank({ active, stable, ready }: PeerReport): number {
+/** Who has just appeared, perhaps anew, is not known to be well. */
+function rank({ active, stable, ready, sinceMs }: PeerReport, nowMs: number): number {
   if (active && stable) return 0;
-  if (stable && ready) return 1;
+  if (stable && ready && nowMs - sinceMs >= STABLE_MS) return 1;
   if (active) return 2;
   return 3;
 }

@@ -36,6 +36,11 @@ describe('the gateway of another cluster', () => {
       'b2',
     ],
     [
+      'an active one that has just failed before a standby that has only just appeared, perhaps anew',
+      [peer('b1', { active: true, stable: false }), peer('b2', { sinceMs: NOW - 29_000 })],
+      'b1',
+    ],
+    [
       'an active one that has just failed before a standby that has too',
       [peer('b1', { active: true, stable: false }), peer('b2', { stable: false })],
       'b1',
