@@ -39,9 +39,14 @@ function backSeat() {
     : [v2, 'cpu.weight', '10'];
   try {
     mkdirSync(dir);
+  } catch {
+    return undefined;
+  }
+  try {
     writeFileSync(path.join(dir, file), least);
     return dir;
   } catch {
+    rmdirSync(dir);
     return undefined;
   }
 }
