@@ -151,3 +151,23 @@ test('a leader that was cut off and comes back does not get in the way of the ne
   expect(remote.changes.slice(changes)).toEqual([]);
   expect(west.gateway(second)?.status.haStatus).toBe('active');
 }, 30_000);
+
+test('a former leader that was forgotten and comes back gets no packets, though the active one has just failed itself', async () => {
+  const set = stage();
+  const { world, west, first, second, east, remote, cutOff, reconnect } = set;
+  await warm(set);
+  cutOff();
+  await world.until('west-2 carries the traffic', () => connection(east, remote)?.endpoint.hostname === 'west-2');
+  await world.until('east has no cable to west-1', () => remote.cables.length === 1);
+  world.dead.add(second.ip);
+  await world.clock.advance(1000);
+  world.dead.delete(second.ip);
+  await world.until('west-2 is connected again', () => connection(east, remote)?.status === 'connected');
+  const changes = remote.changes.length;
+  reconnect();
+  await world.until('west-1 stands by', () => west.gateway(first)?.status.haStatus === 'passive');
+  await world.until('east has a cable to it', () => remote.cables.length === 2);
+  await world.clock.advance(5000);
+  expect(remote.changes.slice(changes)).toEqual([]);
+  expect(carrier(remote)).toBe(second.ip);
+}, 30_000);
