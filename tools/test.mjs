@@ -60,11 +60,29 @@ function leaveBackSeat(dir) {
   }
 }
 
+/** Files whose tests failed beside others, by project: what counts is how they do alone. */
+const again = new Map();
+
+function count(report) {
+  passed += report.numPassedTests;
+  failed += report.numFailedTests + report.numRuntimeErrorTestSuites;
+  if (report.numTotalTests === 0) failed += 1;
+}
+
+/** Counts what passed; a file with failures not yet. */
+function countBeside(project, report) {
+  for (const { name, status, assertionResults } of report.testResults) {
+    if (status === 'failed') again.set(project, [...(again.get(project) ?? []), name]);
+    else passed += assertionResults.filter((one) => one.status === 'passed').length;
+  }
+  if (report.numTotalTests === 0) failed += 1;
+}
+
 /**
- * Runs Jest projects and adds their counts; a run without a result file counts as one failure. `group`: the control group
- * to run in.
+ * Runs tests of a Jest project and adds their counts; a run without a result file counts as one failure. `beside`: others
+ * run at the same time; `group`: the control group to run in.
  */
-async function jest(title, args, group) {
+async function jest(title, project, args, { beside = false, group } = {}) {
   if (interrupted) return;
   const result = path.join(out, `${title}.json`);
   const command = [
@@ -74,6 +92,8 @@ async function jest(title, args, group) {
     'node_modules/jest/bin/jest.js',
     '--json',
     `--outputFile=${result}`,
+    '--selectProjects',
+    project,
     ...args,
   ];
   const words =
@@ -82,9 +102,8 @@ async function jest(title, args, group) {
   const status = await new Promise((resolve) => run.once('close', resolve));
   try {
     const report = JSON.parse(readFileSync(result, 'utf8'));
-    passed += report.numPassedTests;
-    failed += report.numFailedTests + report.numRuntimeErrorTestSuites;
-    if (report.numTotalTests === 0) failed += 1;
+    if (beside) countBeside(project, report);
+    else count(report);
   } catch {
     failed += 1;
   }
@@ -96,24 +115,30 @@ const CALM = 'badinput|demo|gather|gitops|pre|renumber|sandbox|uninstall';
 /** Those that may run beside them. */
 const BESIDE = 'credentials|rights';
 
-const e2e = (which) => ['--selectProjects', 'e2e', '--runInBand', '--testPathPatterns', `test/e2e/${which}\\.`];
+const e2e = (which) => ['--runInBand', '--testPathPatterns', `test/e2e/${which}\\.`];
 const group = backSeat();
+const beside = group !== undefined;
 const calm = async () => {
-  await jest('unit', ['--selectProjects', 'unit', '--maxWorkers=2'], group);
-  await jest('e2e: calm', e2e(`(${CALM})`), group);
+  await jest('unit', 'unit', ['--maxWorkers=2'], { beside, group });
+  await jest('e2e: calm', 'e2e', e2e(`(${CALM})`), { beside, group });
 };
-const beside = async () => {
-  await jest('netns', ['--selectProjects', 'netns', '--runInBand']);
-  await jest('e2e: beside', e2e(`(${BESIDE})`));
+const others = async () => {
+  await jest('netns', 'netns', ['--runInBand'], { beside });
+  await jest('e2e: beside', 'e2e', e2e(`(${BESIDE})`), { beside });
 };
 
 try {
   // Those in network namespaces mostly wait for packets; the others live on what is left.
-  if (group === undefined) {
+  if (beside) await Promise.all([calm(), others()]);
+  else {
     await calm();
-    await beside();
-  } else await Promise.all([calm(), beside()]);
-  await jest('e2e: alone', e2e(`(?!(${CALM}|${BESIDE})\\.)[^/]+`));
+    await others();
+  }
+  await jest('e2e: alone', 'e2e', e2e(`(?!(${CALM}|${BESIDE})\\.)[^/]+`));
+  for (const [project, files] of again) {
+    for (const file of files) console.log(`failed beside others, now alone: ${path.relative('.', file)}`);
+    await jest(`${project}: again, alone`, project, ['--runInBand', '--runTestsByPath', ...files]);
+  }
 } finally {
   rmSync(out, { recursive: true, force: true });
   leaveBackSeat(group);
