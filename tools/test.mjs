@@ -15,7 +15,7 @@ const checks = [
 let passed = 0;
 let failed = 0;
 let interrupted = false;
-// The tests are interrupted as well, and clean up.
+// The tests are interrupted as well; what remains of a sandbox, subctl sandbox down removes.
 process.on('SIGINT', () => (interrupted = true));
 const started = Date.now();
 const elapsed = () => `${((Date.now() - started) / 1000).toFixed(1)} s`;
