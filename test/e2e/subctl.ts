@@ -60,13 +60,12 @@ export class TestSandbox {
     await this.join('--gateways', String(gateways), '--cable-driver', 'vxlan');
   }
 
-  /** Joins clusters east and west at the same time, and waits until they are connected. */
+  /** Joins clusters east and west one after the other, and waits until they are connected. */
   async join(...flags: readonly string[]): Promise<void> {
-    await Promise.all(
-      ['east', 'west'].map(async (cluster) =>
-        this.ok('join', 'broker-info.subm', '--context', cluster, '--clusterid', cluster, ...flags, ...this.kubeconfig),
-      ),
-    );
+    for (const cluster of ['east', 'west']) {
+      const identity = ['--context', cluster, '--clusterid', cluster];
+      await this.ok('join', 'broker-info.subm', ...identity, ...flags, ...this.kubeconfig);
+    }
     await this.ok('show', 'connections', '--wait', '--timeout', '2m', ...this.kubeconfig);
   }
 
