@@ -275,12 +275,14 @@ export class CableTestbed {
       const done = new Promise((resolve) => process.once('close', resolve));
       process.kill('SIGINT');
       await done;
-      const count = (filter: string): number =>
-        run('tcpdump', '-nn', '-r', file, filter)
+      const lines = (filter: string): readonly string[] =>
+        run('tcpdump', '-nne', '-r', file, filter)
           .split('\n')
-          .filter((line) => line !== '').length;
+          .filter((line) => line !== '');
       const clusters = this.gateways.flatMap((gateway) => gateway.subnets).map((cidr) => `net ${cidr}`);
-      return { inner: count(clusters.join(' or ')), tunnel: count('udp portrange 4500-4501 or udp port 500') };
+      const inner = lines(clusters.join(' or '));
+      for (const line of inner.slice(0, 20)) globalThis.process.stderr.write(`in clear: ${line}\n`);
+      return { inner: inner.length, tunnel: lines('udp portrange 4500-4501 or udp port 500').length };
     };
   }
 
