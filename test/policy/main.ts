@@ -11,8 +11,8 @@ const SUITE = 'sid';
 const LIBRARY = 'golang-k8s-apiserver-dev';
 const USAGE = `usage: npm run test:policy -- DIR
 
-Builds the admission plugin out of Debian's package ${LIBRARY} (${SUITE}) in DIR, which takes about 3 minutes of two
-cores and 4 GB, once, and lets it decide the cases of test/commands/admissioncases.ts by the policy in templates/admission.
+Builds the admission plugin out of Debian's package ${LIBRARY} (${SUITE}) in DIR, which takes minutes and some
+GB, once, and lets it decide the cases of test/commands/admissioncases.ts by the policy in templates/admission.
 `;
 
 interface Decision {
