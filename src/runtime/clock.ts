@@ -4,7 +4,10 @@ export interface Clock {
   now(): number;
   /** Milliseconds of a clock that never jumps: for measuring and expiry. */
   monotonic(): number;
-  /** Resolves after `ms`, or at once when the signal is (or gets) aborted; never rejects. */
+  /**
+   * Resolves when `monotonic` is `ms` further, never earlier, or at once when the signal is (or gets) aborted; never
+   * rejects.
+   */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
@@ -18,12 +21,19 @@ export const systemClock: Clock = {
         resolve();
         return;
       }
+      const due = performance.now() + ms;
       const finish = (): void => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', finish);
         resolve();
       };
-      const timer = setTimeout(finish, ms);
+      // Timers count from when the event loop last looked at its clock, in whole milliseconds: they can fire early.
+      const look = (): void => {
+        const leftMs = due - performance.now();
+        if (leftMs > 0) timer = setTimeout(look, Math.ceil(leftMs));
+        else finish();
+      };
+      let timer = setTimeout(look, ms);
       signal?.addEventListener('abort', finish);
     }),
 };
