@@ -4,9 +4,9 @@ import type { CableDriverName } from '../../src/engine/config.ts';
 import { createDriver } from '../../src/engine/drivers/index.ts';
 import { createPingWatcher } from '../../src/host/ping.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
-import { silentLogger } from '../../src/runtime/logger.ts';
 import { FakeCluster, World, engineConfig, startEngine, type RunningEngine, type TestClock } from '../engine/world.ts';
 import { CableTestbed, until, type TestGateway } from './cable-testbed.ts';
+import { createJournal, type Journal } from './journal.ts';
 
 const clock: TestClock = { ...systemClock, advance: (ms) => systemClock.sleep(ms) };
 const PING_MS = 20;
@@ -15,7 +15,9 @@ const MOST_MS = 3000;
 
 let bed: CableTestbed;
 let running: Map<string, RunningEngine>;
+let journal: Journal;
 beforeEach(() => {
+  journal = createJournal();
   running = new Map();
   bed = new CableTestbed(2);
 });
@@ -43,10 +45,12 @@ class Stage {
     const { cluster, node, gateway } = this.sides[index]!;
     await running.get(node.name)?.stop();
     const { privateIp, cniAddress, dependencies, namespace } = gateway;
+    const logger = journal.logger.with({ node: node.name, driver: cableDriver });
     const engine = startEngine(this.world, cluster, node, {
+      logger,
       config: engineConfig(cluster, node, { cableDriver }),
-      createDriver: (at, name) => createDriver(name, { ...dependencies, ...at }),
-      ping: createPingWatcher({ logger: silentLogger, namespace }),
+      createDriver: (at, name) => createDriver(name, { ...dependencies, ...at, logger }),
+      ping: createPingWatcher({ logger, namespace }),
       facts: {
         sourceAddress: async () => privateIp,
         addresses: async () => [
@@ -94,6 +98,10 @@ async function leaves(gateway: TestGateway, link: RegExp, most = 2): Promise<voi
 }
 
 test('the driver changes when both sides want to, with a short gap, nothing in clear, and nothing of the former one left', async () => {
+  await journal.explain(changes);
+}, 400_000);
+
+async function changes(): Promise<void> {
   const stage = new Stage();
   const [first, second] = bed.gateways as readonly [TestGateway, TestGateway];
   for (const index of [0, 1]) await stage.restart(index, 'libreswan');
@@ -130,4 +138,4 @@ test('the driver changes when both sides want to, with a short gap, nothing in c
   // What is of no use to a gateway without a second one on the other side goes when there is time.
   await leaves(second, /^submariner$/, 1);
   process.stderr.write(`gaps: ${gaps.join(', ')}\n`);
-}, 400_000);
+}
