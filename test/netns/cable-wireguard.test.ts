@@ -127,6 +127,32 @@ test('a new process adopts wireguard-go with its key and disturbs nothing; a clu
   expect(bed.snapshot(a!)).toBe(before);
 }, 60_000);
 
+test('nobody is a peer before the guard is there', async () => {
+  const [a] = build(2);
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  let writes = 0;
+  const { runner } = a!.dependencies;
+  const slow: CommandRunner = {
+    run: async (file, args, options) => {
+      if (file === 'nft' && args[0] === '-f') {
+        writes += 1;
+        await released;
+      }
+      return runner.run(file, args, options);
+    },
+  };
+  const driver = createDriver('wireguard', { ...a!.dependencies, runner: slow });
+  await driver.start(forever);
+  const peers = async (): Promise<number> => (await deviceOf(a!).observe()).peers.length;
+  const synced = driver.sync(await bed.desired(a!, drivers), forever);
+  await until('the guard is being written', () => writes > 0);
+  for (let look = 0; look < 50; look += 1) expect(await peers()).toBe(0);
+  release();
+  await synced;
+  expect(await peers()).toBe(1);
+  expect(bed.nft(a!, 'list', 'ruleset')).toContain('never in clear');
+}, 60_000);
+
 const userlandOnly = kernelFacts().wireguard ? test.skip : test;
 
 userlandOnly(

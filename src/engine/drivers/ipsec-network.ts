@@ -1,6 +1,6 @@
 import { cidrContains } from '../../net/cidr.ts';
 import { IPSEC_CABLE } from '../../net/ownership.ts';
-import { EMPTY_STATE, type AddressState, type LinkState, type NetworkState } from '../../net/state.ts';
+import { EMPTY_STATE, type AddressState, type LinkState, type NetworkState, type Ruleset } from '../../net/state.ts';
 import { desiredCableRouting, ipv4Cidrs } from './cable-routes.ts';
 import type { Cable, DesiredCables } from './driver.ts';
 import { desiredGuard } from './guard.ts';
@@ -37,13 +37,18 @@ function slotLink(esp: EspPlace, slot: number, name: string): LinkState {
   return esp.place === 'kernel' ? { ...common, kind: 'xfrm', ifId: slotIfId(slot) } : { ...common, kind: 'tun' };
 }
 
+/** The guard of IPsec cables; undefined when nothing is guarded. */
+export function ipsecGuard({ guardedCidrs }: DesiredCables, place: EspPlace['place']): Ruleset | undefined {
+  return desiredGuard(guardedCidrs, IPSEC_CABLE.links, place === 'kernel' ? 'transformed' : 'never transformed');
+}
+
 /**
  * The node's network with these IPsec cables: tables 100 and 101, the guard and the links by slot. A slot whose link is
  * not known has no routes.
  */
 export function desiredIpsecNetwork(desired: DesiredCables, esp: EspPlace, privateIp: string): NetworkState {
   const inKernel = esp.place === 'kernel';
-  const ruleset = desiredGuard(desired.guardedCidrs, IPSEC_CABLE.links, inKernel ? 'transformed' : 'never transformed');
+  const ruleset = ipsecGuard(desired, esp.place);
   const links = [...esp.links];
   const cablesOf = (slot: number): readonly Cable[] => desired.cables.filter((cable) => cable.slot === slot);
   return {

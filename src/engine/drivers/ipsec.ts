@@ -9,7 +9,8 @@ import { selfRoutingProblem } from './cable-routes.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import type { CableDriver, DesiredCables, ObservedCable } from './driver.ts';
 import { runAll, runAtOnce } from './failures.ts';
-import { desiredIpsecNetwork, type EspPlace } from './ipsec-network.ts';
+import { EarlyGuard } from './guard.ts';
+import { desiredIpsecNetwork, ipsecGuard, type EspPlace } from './ipsec-network.ts';
 import { IpsecSlot } from './ipsec-slot.ts';
 import { retireOtherDrivers } from './leftovers.ts';
 import { LookTimer } from './look-timer.ts';
@@ -28,12 +29,14 @@ export class IpsecDriver implements CableDriver {
   readonly slots: number;
   readonly #dependencies: DriverDependencies;
   readonly #timer = new LookTimer();
+  readonly #guard: EarlyGuard;
   readonly #slots: readonly [IpsecSlot, ...IpsecSlot[]];
   #support: EspSupport | undefined;
   #problems: ReadonlyMap<string, string> = new Map();
 
   constructor(dependencies: DriverDependencies) {
     this.#dependencies = dependencies;
+    this.#guard = new EarlyGuard(dependencies);
     this.slots = slotsFrom(dependencies.udpPort);
     const shared = { timer: this.#timer, esp: async () => this.#esp() };
     const further = Array.from(
@@ -83,7 +86,7 @@ export class IpsecDriver implements CableDriver {
       clients.set(slot, await slot.ensure(signal));
     });
     await runAll([
-      async () => runAtOnce(ensure),
+      async () => runAtOnce([() => this.#guardFirst(possible, signal), ...ensure]),
       async () =>
         runAtOnce([
           () => this.#syncNetwork(possible, wanted, signal),
@@ -122,6 +125,11 @@ export class IpsecDriver implements CableDriver {
     this.#timer.stop();
     for (const slot of this.#slots) await slot.stop();
     await syncNetwork(this.#dependencies, EMPTY_STATE);
+  }
+
+  async #guardFirst(possible: DesiredCables, signal: AbortSignal): Promise<void> {
+    const { kernel } = await this.#esp();
+    await this.#guard.widen(ipsecGuard(possible, kernel ? 'kernel' : 'userland'), signal);
   }
 
   async #syncNetwork(possible: DesiredCables, wanted: readonly IpsecSlot[], signal: AbortSignal): Promise<void> {

@@ -1,7 +1,7 @@
 import { cableName } from '../../api/names.ts';
 import { cidrContains } from '../../net/cidr.ts';
 import { WIREGUARD_CABLE } from '../../net/ownership.ts';
-import { EMPTY_STATE, type NetworkState } from '../../net/state.ts';
+import { EMPTY_STATE, type NetworkState, type Ruleset } from '../../net/state.ts';
 import {
   isWireguardKey,
   type DeviceChange,
@@ -148,6 +148,11 @@ export interface SlotDevice {
   readonly mtuBytes: number;
 }
 
+/** The guard of WireGuard cables; undefined when nothing is guarded. */
+export function wireguardGuard({ guardedCidrs }: DesiredCables): Ruleset | undefined {
+  return desiredGuard(guardedCidrs, WIREGUARD_CABLE.links);
+}
+
 /** The node's network with these WireGuard cables: the links, tables 100 and 101 and the guard. */
 export function desiredWireguardNetwork(
   desired: DesiredCables,
@@ -155,7 +160,7 @@ export function desiredWireguardNetwork(
   privateIp: string,
 ): NetworkState {
   const { links } = WIREGUARD_CABLE;
-  const ruleset = desiredGuard(desired.guardedCidrs, links);
+  const ruleset = wireguardGuard(desired);
   const named = devices.flatMap((device) => {
     const name = links[device.slot];
     return name === undefined ? [] : [{ ...device, name }];

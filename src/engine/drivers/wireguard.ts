@@ -7,12 +7,19 @@ import { EMPTY_STATE } from '../../net/state.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import type { Cable, CableDriver, DesiredCables, ObservedCable } from './driver.ts';
 import { runAll, runAtOnce } from './failures.ts';
+import { EarlyGuard } from './guard.ts';
 import { syncNetwork } from './network-sync.ts';
 import { hostAddress } from './link-address.ts';
 import { LookTimer } from './look-timer.ts';
 import { retireOtherDrivers, wireguardFolder } from './leftovers.ts';
 import { portsOfSlots, slotsFrom, slotsOf } from './slots.ts';
-import { INTERFACE_NAME, PUBLIC_KEY, desiredWireguardNetwork, wireguardProblems } from './wireguard-device.ts';
+import {
+  INTERFACE_NAME,
+  PUBLIC_KEY,
+  desiredWireguardNetwork,
+  wireguardGuard,
+  wireguardProblems,
+} from './wireguard-device.ts';
 import { WireguardSlot } from './wireguard-slot.ts';
 
 /** Bytes WireGuard takes from a packet, with IPv6 outside: what `wg-quick` reckons with too. */
@@ -28,11 +35,13 @@ export class WireguardDriver implements CableDriver {
   readonly #dependencies: DriverDependencies;
   readonly #slots: readonly [WireguardSlot, ...WireguardSlot[]];
   readonly #timer = new LookTimer();
+  readonly #guard: EarlyGuard;
   #cables: readonly Cable[] = [];
   #prepared = false;
 
   constructor(dependencies: DriverDependencies) {
     this.#dependencies = dependencies;
+    this.#guard = new EarlyGuard(dependencies);
     this.slots = slotsFrom(dependencies.udpPort);
     const further = Array.from({ length: GATEWAY_SLOTS - 1 }, (_, index) => new WireguardSlot(dependencies, index + 1));
     this.#slots = [new WireguardSlot(dependencies, 0), ...further];
@@ -95,7 +104,7 @@ export class WireguardDriver implements CableDriver {
       devices.set(slot.slot, await slot.ensure(signal));
     });
     await runAll([
-      async () => runAtOnce(ensure),
+      async () => runAtOnce([() => this.#guard.widen(wireguardGuard(possible), signal), ...ensure]),
       async () =>
         runAtOnce([
           // The link of an idle wireguard-go goes with its process, when no route leads into it any more.
