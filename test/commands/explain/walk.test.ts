@@ -422,3 +422,14 @@ test('without echoes, as from an archive, the engine’s own probes count', () =
   expect(found?.cause).toContain('no answer since noon');
   expect(found?.mend).not.toContain('--context');
 });
+
+test('a gateway that knows the newest Endpoint, and sends to the one before, goes by what it hears', () => {
+  const { a, b } = healthy();
+  const spec = { ...endpointSpec(WEST), private_ip: '172.32.0.12', hostname: 'west-2' };
+  const follow = (cluster: ClusterEvidence): ClusterEvidence => ({
+    ...cluster,
+    endpoints: cluster.endpoints.map((one) => (one.spec.cluster_id === 'west' ? { ...one, spec } : one)),
+  });
+  const cable = hops({ a: follow(a), b: follow(b) }).find(({ what }) => what === 'cable');
+  expect(cable).toMatchObject({ status: 'ok', node: 'east-1' });
+});

@@ -70,12 +70,16 @@ function selectorProblem(leg: Leg, view: CableView): string | undefined {
   return isAllowed ? undefined : `no WireGuard peer has ${address} among its allowed IPs`;
 }
 
-/** Whether the cable leads to the gateway that the other cluster has now. */
+/**
+ * Whether the cable leads to the gateway that the other cluster has now. A gateway that knows the newest Endpoint and yet
+ * sends elsewhere goes by the beats it hears, as it does while another gateway takes over.
+ */
 function staleProblem({ a, b }: Leg, { cable }: CableView): string | undefined {
   const now = endpointOf(b, b.clusterId);
-  if (now === undefined || now.private_ip === '' || now.private_ip === cable.remotePrivateIp) return undefined;
   const known = endpointOf(a, b.clusterId);
-  return `the cable leads to ${cable.remotePrivateIp} (${known?.hostname ?? 'unknown'}), but the active gateway of ${b.clusterId} is ${now.hostname} (${now.private_ip}): the Endpoint of ${b.clusterId} that ${a.clusterId} has is stale`;
+  if (now === undefined || ['', cable.remotePrivateIp, known?.private_ip].includes(now.private_ip)) return undefined;
+  const name = known?.private_ip === cable.remotePrivateIp ? ` (${known.hostname})` : '';
+  return `the cable leads to ${cable.remotePrivateIp}${name}, but the active gateway of ${b.clusterId} is ${now.hostname} (${now.private_ip}): the Endpoint of ${b.clusterId} that ${a.clusterId} has is stale`;
 }
 
 const FIREWALL = 'subctl diagnose firewall tells whether tunnel packets arrive';
