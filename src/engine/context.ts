@@ -56,6 +56,8 @@ export interface EngineDependencies {
   readonly createDriver: LocalGatewayOptions['createDriver'];
   /** Which driver ran on this node last. */
   readonly former?: LocalGatewayOptions['former'];
+  /** As DriverChoice takes it. */
+  readonly steadyMs?: number;
   /** Calls back when somebody changed the network of the node, until the engine is stopped; never rejects. */
   readonly watchKernel: (onChange: () => void) => Promise<void>;
   readonly facts: NodeFacts;

@@ -13,6 +13,8 @@ export interface DriverChoiceOptions {
   readonly logger: Logger;
   /** Called when it is time to look again, though nothing has happened. */
   readonly onDue: () => void;
+  /** Milliseconds that the gateways of the own cluster stay the same before it changes with others; default 10,000. */
+  readonly steadyMs?: number | undefined;
 }
 
 /** What is seen of the drivers of all gateways. */
@@ -121,14 +123,14 @@ export class DriverChoice {
   }
 
   #isSteady(gateways: readonly GatewayDriver[] | undefined): boolean {
-    const { clock, onDue } = this.#options;
+    const { clock, onDue, steadyMs = STEADY_MS } = this.#options;
     const seen = JSON.stringify(gateways?.map(({ hostname }) => hostname).toSorted());
     if (seen !== this.#gatewaysSeen) {
       this.#gatewaysSeen = seen;
       this.#gatewaysSinceMs = clock.monotonic();
-      if (this.next !== undefined) void clock.sleep(STEADY_MS).then(onDue);
+      if (this.next !== undefined) void clock.sleep(steadyMs).then(onDue);
     }
-    return clock.monotonic() - this.#gatewaysSinceMs >= STEADY_MS;
+    return clock.monotonic() - this.#gatewaysSinceMs >= steadyMs;
   }
 
   #tell({ use, awaitedClusters, awaitedGateways }: ChangeDecision): void {

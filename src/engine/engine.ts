@@ -121,11 +121,11 @@ function triggerAll(loops: Loops, names: readonly (keyof Loops)[]): void {
 function createState(dependencies: EngineDependencies, loops: () => Loops): EngineState {
   const { config, facts, publicIp, createDriver, logger, clock, openSocket, randomNumber, ping, elector } =
     dependencies;
-  const { randomBytes, keyRing, former } = dependencies;
+  const { randomBytes, keyRing, former, steadyMs } = dependencies;
   keyRing?.onChange(() => loops().cables.trigger());
   const keys = keyRing === undefined ? {} : { keys: () => keyRing.current };
   const pulse = new GatewayPulse({ open: openSocket, psk: config.psk, ...keys, randomBytes, clock, logger });
-  const choice = new DriverChoice({ config, clock, logger, onDue: () => loops().cables.trigger() });
+  const choice = new DriverChoice({ config, clock, logger, steadyMs, onDue: () => loops().cables.trigger() });
   return {
     pulse,
     choice,

@@ -48,6 +48,7 @@ class Stage {
     const logger = journal.logger.with({ node: node.name, driver: cableDriver });
     const engine = startEngine(this.world, cluster, node, {
       logger,
+      steadyMs: 1000,
       config: engineConfig(cluster, node, { cableDriver }),
       createDriver: (at, name) => createDriver(name, { ...dependencies, ...at, logger }),
       ping: createPingWatcher({ logger, namespace }),
