@@ -118,6 +118,7 @@ export class Availability {
       activeName: this.#own?.cableName,
       activeNode: this.activeElsewhere,
       reports: pulse.reports(),
+      uses: this.#uses,
     });
   }
 

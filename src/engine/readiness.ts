@@ -20,6 +20,8 @@ export interface ReadinessInputs {
   readonly activeName: string | undefined;
   readonly activeNode: string | undefined;
   readonly reports: readonly PeerReport[];
+  /** cable_name of the gateway that packets for a cluster go to, by cluster ID. */
+  readonly uses: ReadonlyMap<string, string>;
 }
 
 /** The first thing that keeps a gateway from taking over. Pure. */
@@ -40,7 +42,14 @@ function obstacle(inputs: ReadinessInputs): string | undefined {
   return silenceOf(inputs);
 }
 
-function silenceOf({ warmClusters, activeName, activeNode, reports, clusterId }: ReadinessInputs): string | undefined {
+function silenceOf({
+  warmClusters,
+  activeName,
+  activeNode,
+  reports,
+  clusterId,
+  uses,
+}: ReadinessInputs): string | undefined {
   const active = reports.find(({ cableName }) => cableName === activeName);
   if (activeNode !== undefined && active?.state === 'waiting')
     return `it has heard nothing of the active gateway ${activeNode} (UDP port 4491 between the gateway nodes)`;
@@ -49,5 +58,10 @@ function silenceOf({ warmClusters, activeName, activeNode, reports, clusterId }:
   const mute = [...warmClusters].filter((id) => !alive.has(id));
   if (warmClusters.size > 0 && alive.size === 0)
     return `no other cluster answers through its cables (${mute.toSorted().join(', ')})`;
+  // Who never answers is soon not used any more.
+  const heard = new Set(others.flatMap(({ state, cableName }) => (state === 'alive' ? [cableName] : [])));
+  const early = [...uses].flatMap(([id, name]) => (alive.has(id) && !heard.has(name) ? [id] : []));
+  if (early.length > 0)
+    return `its cable to the active gateway of ${early.toSorted().join(', ')} has not answered yet, only one on standby has`;
   return undefined;
 }
