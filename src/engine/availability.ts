@@ -138,7 +138,8 @@ export class Availability {
     this.#seen = seen;
     this.#own = announcementOf(seen.endpoints, config.clusterId);
     this.#announced = this.#announce(seen);
-    pulse.setPeers(beatPeers({ config, spec: seen.local.spec, announced: this.#announced, remotes: seen.remotes }));
+    const { local, remotes, cabled } = seen;
+    pulse.setPeers(beatPeers({ config, spec: local.spec, announced: this.#announced, remotes, cabled }));
     this.#choose();
     this.#claim();
   }
@@ -231,9 +232,9 @@ export class Availability {
     if (this.#seen?.choice.switching === true) return;
     const { pulse, clock, logger } = this.#options;
     const before = this.#uses;
-    const { remotes, reached } = this.#seen ?? { remotes: { accepted: [] }, reached: () => false };
+    const { remotes, cabled } = this.#seen ?? { remotes: { accepted: [] }, cabled: () => false };
     const report = pulse.report.bind(pulse);
-    this.#uses = chooseGateways(remotes.accepted, { report, reached, before, nowMs: clock.monotonic() });
+    this.#uses = chooseGateways(remotes.accepted, { report, cabled, before, nowMs: clock.monotonic() });
     const switched = [...this.#uses].filter(([cluster, name]) => before.get(cluster) !== name);
     for (const [cluster, to] of switched) {
       const from = before.get(cluster);

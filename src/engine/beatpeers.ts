@@ -16,20 +16,24 @@ export interface BeatScope {
   /** What the own cluster announces. */
   readonly announced: ClusterGateways | undefined;
   readonly remotes: Pick<Remotes, 'accepted'>;
+  /** Whether a gateway has its cable, by cable name. */
+  readonly cabled: (cableName: string) => boolean;
 }
 
 /** So many beats may be lost in a row. */
 const PATIENCE_BEATS = FAST.timeoutMs / FAST.intervalMs;
 
 /**
- * The other gateways of the own cluster, and those of clusters that announce theirs; nobody for a gateway that is not
- * announced itself, as it would not be answered. Pure.
+ * The other gateways of the own cluster, and those of clusters that announce theirs, as soon as they have their cables:
+ * beats would come and go through other ones, and prove nothing. Nobody for a gateway that is not announced itself, as it
+ * would not be answered. Pure.
  */
 export function beatPeers({
   config,
   spec: self,
   announced,
   remotes: { accepted: remotes },
+  cabled,
 }: BeatScope): readonly BeatPeer[] {
   const { clusterId, beatIntervalMs: intervalMs } = config;
   const { cable_name: cableName, backend: path } = self;
@@ -41,7 +45,7 @@ export function beatPeers({
     .map(({ spec }): BeatPeer => ({ cableName: spec.cable_name, clusterId, address: spec.private_ip, ...fast }));
   const theirs = remotes.flatMap(({ announced: known, spec }): readonly BeatPeer[] => {
     const { cable_name: name, cluster_id: id, healthCheckIP: address } = spec;
-    if (!known || address === undefined || address === '') return [];
+    if (!known || !cabled(name) || address === undefined || address === '') return [];
     const standbys = own.length > 1 || remotes.filter((one) => one.spec.cluster_id === id).length > 1;
     return [{ cableName: name, clusterId: id, address, path, ...(standbys ? fast : SLOW) }];
   });
@@ -56,11 +60,8 @@ export function witnesses(reports: readonly PeerReport[], clusterId: string, cha
 /** What tells through which gateways packets go. */
 export interface ChoiceInput {
   readonly report: (cableName: string) => PeerReport | undefined;
-  /**
-   * Whether it is known how to reach a gateway, so that it can have a cable. Its beats alone do not tell: they may come, and
-   * be answered, through another one.
-   */
-  readonly reached: (cableName: string) => boolean;
+  /** Whether a gateway has its cable, by cable name; nobody else is chosen for what is heard. */
+  readonly cabled: (cableName: string) => boolean;
   /** What was chosen last. */
   readonly before: ReadonlyMap<string, string>;
   readonly nowMs: number;
@@ -69,9 +70,9 @@ export interface ChoiceInput {
 /** For each other cluster the cable_name of the gateway its packets go to. Pure. */
 export function chooseGateways(
   remotes: readonly Remote[],
-  { report: heard, reached, before, nowMs }: ChoiceInput,
+  { report: heard, cabled, before, nowMs }: ChoiceInput,
 ): ReadonlyMap<string, string> {
-  const report = (name: string): PeerReport | undefined => (reached(name) ? heard(name) : undefined);
+  const report = (name: string): PeerReport | undefined => (cabled(name) ? heard(name) : undefined);
   const current = remotes.filter((remote) => remote.current);
   return new Map(
     current.map(({ spec: { cluster_id: id, cable_name: endpoint } }) => {

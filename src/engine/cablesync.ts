@@ -35,8 +35,9 @@ export async function syncCables(
   state.remotes = judgeRemotes(endpoints, current.spec);
   const gateways = stores.gateways.synced ? stores.gateways.list() : undefined;
   const { remotes, choice } = state;
-  const reached = (name: string): boolean => (state.nat.decision(name)?.usingIp ?? '') !== '';
-  state.availability.update({ local: current, endpoints, gateways, remotes, choice, reached });
+  const cabled = (name: string): boolean => state.cabled.has(name) && (state.nat.decision(name)?.usingIp ?? '') !== '';
+  const surroundings = { local: current, endpoints, gateways, remotes, choice, cabled };
+  state.availability.update(surroundings);
   if (!current.ready || current.driver === undefined) return;
   const context = contextOf(state, current, elector.leader);
   const wanted = state.remotes.accepted.filter((remote) => wantsCable(remote, current.spec, context));
@@ -45,8 +46,12 @@ export async function syncCables(
     ({ cableName }) => dependencies.memory.get(cableName),
   );
   const desired = desiredCables(state.remotes, current.spec, context);
-  if (!elector.leader && keepsWhatIsThere(state, desired)) state.cableFailure = undefined;
-  else await runDriver(state, () => current.driver?.sync(desired, signal));
+  try {
+    if (!elector.leader && keepsWhatIsThere(state, desired)) state.cableFailure = undefined;
+    else await runDriver(state, () => current.driver?.sync(desired, signal));
+  } finally {
+    if (notesCables(state, desired)) state.availability.update(surroundings);
+  }
   watch(dependencies, state, { current, wanted, desired });
   await state.local.tidy();
 }
@@ -58,6 +63,13 @@ export async function syncCables(
 function keepsWhatIsThere({ availability }: EngineState, { cables }: DesiredCables): boolean {
   const { activeElsewhere, lookup, standsBy } = availability;
   return !standsBy || (cables.length === 0 && (activeElsewhere === undefined || lookup === 'all'));
+}
+
+/** Remembers what has been done for which cables; whether they are other ones than before. */
+function notesCables(state: EngineState, { cables }: DesiredCables): boolean {
+  const before = state.cabled;
+  state.cabled = new Set(cables.map(({ name }) => name));
+  return before.size !== state.cabled.size || cables.some(({ name }) => !before.has(name));
 }
 
 function contextOf({ nat, availability }: EngineState, current: LocalGateway, leader: boolean): CableContext {

@@ -92,6 +92,8 @@ export interface EngineState {
   gatewaysSeen: string;
   /** Written by the cables loop. */
   remotes: Remotes;
+  /** Names of the cables that were made, or were found and left alone. */
+  cabled: ReadonlySet<string>;
   cableFailure: string | undefined;
   /** The keys that tunnels and beats have; written by the cables loop. */
   keysInForce: PresharedKeys | undefined;

@@ -152,6 +152,7 @@ function createState(dependencies: EngineDependencies, loops: () => Loops): Engi
     startedMs: clock.monotonic(),
     localFailure: undefined,
     remotes: NO_REMOTES,
+    cabled: new Set(),
     cableFailure: undefined,
     keysInForce: undefined,
     brokerAwaySinceMs: undefined,

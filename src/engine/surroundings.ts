@@ -11,6 +11,6 @@ export interface Surroundings {
   readonly gateways: readonly Gateway[] | undefined;
   readonly remotes: Remotes;
   readonly choice: Pick<DriverChoice, 'changing' | 'switching'>;
-  /** Whether it is known how to reach a gateway, by cable name. */
-  readonly reached: (cableName: string) => boolean;
+  /** Whether a gateway has its cable, by cable name: what comes from it before came another way. */
+  readonly cabled: (cableName: string) => boolean;
 }
