@@ -53,6 +53,7 @@ async function join(desired?: (gateway: TestGateway) => Promise<DesiredCables>) 
   for (const driver of drivers) {
     await until('all cables are connected', () => connected(driver, bed.gateways.length - 1), 20_000);
   }
+  await until('everything is made', () => loops.every((loop) => loop.synced()));
   return loops;
 }
 

@@ -62,6 +62,13 @@ export interface Captured {
   readonly tunnel: number;
 }
 
+export interface SyncLoop {
+  trigger(): void;
+  stop(): Promise<void>;
+  /** Whether everything was made at least once: peers may answer before. */
+  synced(): boolean;
+}
+
 /** Gateways of several clusters around one WAN bridge, in network namespaces of their own. */
 export class CableTestbed {
   readonly gateways: readonly TestGateway[];
@@ -177,11 +184,15 @@ export class CableTestbed {
   }
 
   /** Runs a driver as the engine does: at once, on every change it reports, after failures. Ends with `stop`. */
-  keepSynced(driver: CableDriver, desired: () => Promise<DesiredCables>): { trigger(): void; stop(): Promise<void> } {
+  keepSynced(driver: CableDriver, desired: () => Promise<DesiredCables>): SyncLoop {
     const controller = new AbortController();
+    let synced = false;
     const loop = new ReconcileLoop({
       name: 'cables',
-      reconcile: async (signal) => driver.sync(await desired(), signal),
+      reconcile: async (signal) => {
+        await driver.sync(await desired(), signal);
+        synced = true;
+      },
       logger: this.gateways[0]!.dependencies.logger,
       resyncMs: 600_000,
       backoff: { initialMs: 100, maxMs: 500 },
@@ -193,7 +204,7 @@ export class CableTestbed {
       await done;
     };
     this.#loops.push(stop);
-    return { trigger: () => loop.trigger(), stop };
+    return { trigger: () => loop.trigger(), stop, synced: () => synced };
   }
 
   /** Pings from a namespace every 20 ms until the returned function is called; it gives the numbers. `answers` waits for so many more. */

@@ -56,6 +56,7 @@ async function join(desired?: (gateway: TestGateway) => Promise<DesiredCables>) 
       return seen.length === bed.gateways.length - 1 && seen.every(({ status }) => status === 'connected');
     });
   }
+  await until('everything is made', () => loops.every((loop) => loop.synced()));
   return loops;
 }
 
