@@ -1,7 +1,7 @@
 // The whole test run: format, lint, types, dead code, then every Jest project. Goes on after a failure so that one run
 // tells everything, and ends with one line "N passed, N failed".
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -14,6 +14,9 @@ const checks = [
 
 let passed = 0;
 let failed = 0;
+let interrupted = false;
+// The tests are interrupted as well; what remains of a sandbox, subctl sandbox down removes.
+process.on('SIGINT', () => (interrupted = true));
 const started = Date.now();
 const elapsed = () => `${((Date.now() - started) / 1000).toFixed(1)} s`;
 
@@ -25,21 +28,60 @@ for (const [title, file, args] of checks) {
 }
 
 const out = mkdtempSync(path.join(tmpdir(), 'subctl-test-'));
-/** Runs Jest projects and adds their counts; a run without a result file counts as one failure. */
-function jest(title, args) {
+/**
+ * A control group (v1 or v2) whose processes get only what others leave of the processors; undefined where none can be
+ * made. Niceness would not do: what a sandbox starts is in sessions of its own, and the kernel weighs sessions.
+ */
+function backSeat() {
+  const [v1, v2] = ['/sys/fs/cgroup/cpu', '/sys/fs/cgroup'].map((dir) => path.join(dir, `subctl-test-${process.pid}`));
+  const [dir, file, least] = existsSync('/sys/fs/cgroup/cpu/cpu.shares')
+    ? [v1, 'cpu.shares', '100']
+    : [v2, 'cpu.weight', '10'];
+  try {
+    mkdirSync(dir);
+  } catch {
+    return undefined;
+  }
+  try {
+    writeFileSync(path.join(dir, file), least);
+    return dir;
+  } catch {
+    rmdirSync(dir);
+    return undefined;
+  }
+}
+
+function leaveBackSeat(dir) {
+  if (dir === undefined) return;
+  try {
+    rmdirSync(dir);
+  } catch {
+    console.log(`processes of the tests still run, see ${dir}/cgroup.procs`);
+  }
+}
+
+/**
+ * Runs tests of a Jest project and adds their counts; a run without a result file counts as one failure. `group`: the
+ * control group to run in.
+ */
+async function jest(title, project, args, group) {
+  if (interrupted) return;
   const result = path.join(out, `${title}.json`);
-  const run = spawnSync(
+  const command = [
     process.execPath,
-    [
-      '--experimental-vm-modules',
-      '--no-warnings',
-      'node_modules/jest/bin/jest.js',
-      '--json',
-      `--outputFile=${result}`,
-      ...args,
-    ],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
-  );
+    '--experimental-vm-modules',
+    '--no-warnings',
+    'node_modules/jest/bin/jest.js',
+    '--json',
+    `--outputFile=${result}`,
+    '--selectProjects',
+    project,
+    ...args,
+  ];
+  const words =
+    group === undefined ? command : ['sh', '-c', 'echo $$ >"$0" && exec "$@"', `${group}/cgroup.procs`, ...command];
+  const run = spawn(words[0], words.slice(1), { stdio: ['ignore', 'ignore', 'inherit'] });
+  const status = await new Promise((resolve) => run.once('close', resolve));
   try {
     const report = JSON.parse(readFileSync(result, 'utf8'));
     passed += report.numPassedTests;
@@ -48,15 +90,36 @@ function jest(title, args) {
   } catch {
     failed += 1;
   }
-  console.log(`${run.status === 0 ? 'ok    ' : 'FAILED'} ${title} (${elapsed()})`);
+  console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${title} (${elapsed()})`);
 }
 
+/** End-to-end tests that neither count packets nor measure; all others have the machine for themselves. */
+const CALM = 'badinput|demo|gather|gitops|pre|renumber|sandbox|uninstall';
+/** Those that may run beside them. */
+const BESIDE = 'credentials|rights';
+
+const e2e = (which) => ['--runInBand', '--testPathPatterns', `test/e2e/${which}\\.`];
+const group = backSeat();
+const calm = async () => {
+  await jest('unit', 'unit', ['--maxWorkers=2'], group);
+  await jest('e2e: calm', 'e2e', e2e(`(${CALM})`), group);
+};
+const others = async () => {
+  await jest('netns', 'netns', ['--runInBand']);
+  await jest('e2e: beside', 'e2e', e2e(`(${BESIDE})`));
+};
+
 try {
-  jest('unit', ['--selectProjects', 'unit', '--maxWorkers=2']);
-  jest('netns', ['--selectProjects', 'netns', '--runInBand']);
-  jest('e2e', ['--selectProjects', 'e2e', '--runInBand']);
+  // Those in network namespaces mostly wait for packets; the others live on what is left.
+  if (group !== undefined) await Promise.all([calm(), others()]);
+  else {
+    await calm();
+    await others();
+  }
+  await jest('e2e: alone', 'e2e', e2e(`(?!(${CALM}|${BESIDE})\\.)[^/]+`));
 } finally {
   rmSync(out, { recursive: true, force: true });
+  leaveBackSeat(group);
 }
 console.log(`whole run: ${elapsed()}`);
 console.log(`${passed} passed, ${failed} failed`);
