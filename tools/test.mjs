@@ -94,9 +94,9 @@ async function jest(title, project, args, group) {
 }
 
 /** End-to-end tests that neither count packets nor measure; all others have the machine for themselves. */
-const CALM = 'badinput|demo|gather|gitops|pre|renumber|sandbox|uninstall';
+const CALM = 'badinput|demo|gather|gitops|pre|renumber|sandbox';
 /** Those that may run beside them. */
-const BESIDE = 'credentials|rights';
+const BESIDE = 'credentials|package|rights|uninstall';
 
 const e2e = (which) => ['--runInBand', '--testPathPatterns', `test/e2e/${which}\\.`];
 const group = backSeat();
