@@ -96,7 +96,7 @@ async function jest(title, project, args, group) {
 /** End-to-end tests that neither count packets nor measure; all others have the machine for themselves. */
 const CALM = 'badinput|demo|gather|gitops|pre|renumber|sandbox';
 /** Those that may run beside them. */
-const BESIDE = 'credentials|package|rights|uninstall';
+const BESIDE = 'credentials|rights|uninstall';
 
 const e2e = (which) => ['--runInBand', '--testPathPatterns', `test/e2e/${which}\\.`];
 const group = backSeat();
