@@ -92,7 +92,7 @@ export interface EngineState {
   gatewaysSeen: string;
   /** Written by the cables loop. */
   remotes: Remotes;
-  /** Names of the cables that were made, or were found and left alone. */
+  /** Names of the cables the driver was told to make (it says itself what failed), or that were found and left alone. */
   cabled: ReadonlySet<string>;
   cableFailure: string | undefined;
   /** The keys that tunnels and beats have; written by the cables loop. */

@@ -128,7 +128,7 @@ test('a new process adopts wireguard-go with its key and disturbs nothing; a clu
   expect(bed.snapshot(a!)).toBe(before);
 }, 60_000);
 
-test('nobody is a peer before the guard is there', async () => {
+test('nobody is a peer before the guard is there, nor when it cannot be', async () => {
   const [a] = build(2);
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
   let writes = 0;
@@ -138,6 +138,7 @@ test('nobody is a peer before the guard is there', async () => {
       if (file === 'nft' && args[0] === '-f') {
         writes += 1;
         await released;
+        if (writes === 1) throw new Error('nft is out of order');
       }
       return runner.run(file, args, options);
     },
@@ -149,7 +150,9 @@ test('nobody is a peer before the guard is there', async () => {
   await until('the guard is being written', () => writes > 0);
   for (let look = 0; look < 50; look += 1) expect(await peers()).toBe(0);
   release();
-  await synced;
+  await expect(synced).rejects.toThrow('nft is out of order');
+  expect(await peers()).toBe(0);
+  await driver.sync(await bed.desired(a!, drivers), forever);
   expect(await peers()).toBe(1);
   expect(bed.nft(a!, 'list', 'ruleset')).toContain('never in clear');
 }, 60_000);

@@ -47,7 +47,10 @@ export class EarlyGuard {
     this.#dependencies = dependencies;
   }
 
-  /** Looks at the kernel only when something is to be guarded that was not the last time. */
+  /**
+   * Looks at the kernel only when something is to be guarded that was not the last time. Rejects when that is not possible:
+   * then no cable is to be made either.
+   */
   async widen(ruleset: Ruleset | undefined, signal: AbortSignal): Promise<void> {
     const elements = ruleset?.sets.flatMap((set) => set.elements) ?? [];
     if (ruleset === undefined || elements.every((element) => this.#guarded.has(element))) return;

@@ -85,8 +85,9 @@ export class IpsecDriver implements CableDriver {
     const ensure = wanted.map((slot) => async () => {
       clients.set(slot, await slot.ensure(signal));
     });
+    await this.#guardFirst(possible, signal);
     await runAll([
-      async () => runAtOnce([() => this.#guardFirst(possible, signal), ...ensure]),
+      async () => runAtOnce(ensure),
       async () =>
         runAtOnce([
           () => this.#syncNetwork(possible, wanted, signal),

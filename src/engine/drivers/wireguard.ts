@@ -103,8 +103,9 @@ export class WireguardDriver implements CableDriver {
     const ensure = wanted.map((slot) => async () => {
       devices.set(slot.slot, await slot.ensure(signal));
     });
+    await this.#guard.widen(wireguardGuard(possible), signal);
     await runAll([
-      async () => runAtOnce([() => this.#guard.widen(wireguardGuard(possible), signal), ...ensure]),
+      async () => runAtOnce(ensure),
       async () =>
         runAtOnce([
           // The link of an idle wireguard-go goes with its process, when no route leads into it any more.
