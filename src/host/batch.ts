@@ -48,19 +48,60 @@ export async function runBatch(
 /** What one question of a batch was answered: JSON text, or why there is no answer. */
 export type ReadOutcome = { readonly output: string; readonly failure?: undefined } | { readonly failure: string };
 
+/** Questions that are asked at the same moment, and what the process that is asked all of them will answer. */
+interface Together {
+  readonly signal: AbortSignal | undefined;
+  readonly questions: Map<string, number>;
+  readonly outcomes: Promise<readonly ReadOutcome[]>;
+}
+
+const gathering = new WeakMap<CommandRunner, Together>();
+
 /**
- * Asks `ip` several questions in one process (starting it costs more than an answer) and returns the answers in their
- * order. Each answer is one line; a question that fails prints nothing, or a lone `[` in front of the next answer.
- * Rejects when answers and questions cannot be matched.
+ * Asks `ip` several questions in one process (starting it costs more than an answer), together with all that are asked
+ * in the same turn of the event loop, and returns the answers in the order of the questions. Each answer is one line; a
+ * question that fails prints nothing, or a lone `[` in front of the next answer. Rejects when answers and questions
+ * cannot be matched.
  */
 export async function readBatch(
   runner: CommandRunner,
   questions: readonly (readonly string[])[],
   signal?: AbortSignal,
 ): Promise<readonly ReadOutcome[]> {
+  const current = gathering.get(runner);
+  const together = current !== undefined && current.signal === signal ? current : gather(runner, signal);
+  const places = questions.map((words) => {
+    const line = words.join(' ');
+    const place = together.questions.get(line) ?? together.questions.size;
+    together.questions.set(line, place);
+    return place;
+  });
+  const outcomes = await together.outcomes;
+  return places.map((place) => outcomes[place] ?? { failure: 'no answer' });
+}
+
+function gather(runner: CommandRunner, signal: AbortSignal | undefined): Together {
+  const questions = new Map<string, number>();
+  const outcomes = Promise.resolve().then(() => {
+    if (gathering.get(runner) === together) gathering.delete(runner);
+    return ask(runner, [...questions.keys()], signal);
+  });
+  const together: Together = { signal, questions, outcomes };
+  gathering.set(runner, together);
+  return together;
+}
+
+async function ask(
+  runner: CommandRunner,
+  questions: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<readonly ReadOutcome[]> {
   const args = ['-N', '-d', '-j', '-force', '-batch', '-'];
-  const stdin = `${questions.map((words) => words.join(' ')).join('\n')}\n`;
-  const options = { stdin, okExitCodes: [0, 1], ...(signal === undefined ? {} : { signal }) };
+  const options = {
+    stdin: `${questions.join('\n')}\n`,
+    okExitCodes: [0, 1],
+    ...(signal === undefined ? {} : { signal }),
+  };
   const result = await runner.run('ip', args, options);
   const { byLine } = failuresOf(result.stderr);
   const answers = result.stdout

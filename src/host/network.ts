@@ -81,8 +81,8 @@ function observeOwned(
 ): Promise<Observed & { readonly ruleset: Ruleset | undefined }> {
   const { nftTable } = ownership;
   return lookOnce(runner, `owner of ${nftTable}`, async () => {
-    const looks = [observeObjects(runner, ownership, signal), observeTable(runner, nftTable, signal)] as const;
-    const [objects, ruleset] = await Promise.all(looks);
+    const looks = [observeTable(runner, nftTable, signal), observeObjects(runner, ownership, signal)] as const;
+    const [ruleset, objects] = await Promise.all(looks);
     return { ...objects, ruleset };
   });
 }

@@ -64,6 +64,31 @@ describe('a batch of questions', () => {
     await expect(ask('[]\n[]\n[]\n[]\n', '')).rejects.toThrow(CommandError);
   });
 
+  test('asked at the same moment goes to one process, each question once, and each caller gets its own answers', async () => {
+    const asked: string[] = [];
+    const echo: CommandRunner = {
+      run: async (_file, _args, options) => {
+        await Promise.resolve();
+        const lines = options?.stdin?.trim().split('\n') ?? [];
+        asked.push(lines.join(', '));
+        const failed = lines.indexOf('b') + 1;
+        const stdout = lines.map((line) => (line === 'b' ? '' : `["${line}"]\n`)).join('');
+        return { exitCode: 1, stdout, stderr: failed === 0 ? '' : `no b\nCommand failed -:${failed}\n` };
+      },
+    };
+    const { signal } = new AbortController();
+    const [first, second, third] = await Promise.all([
+      readBatch(echo, [['a'], ['b']]),
+      readBatch(echo, [['c'], ['a']]),
+      readBatch(echo, [['a']], signal),
+    ]);
+    expect(first).toEqual([{ output: '["a"]' }, { failure: 'no b' }]);
+    expect(second).toEqual([{ output: '["c"]' }, { output: '["a"]' }]);
+    expect(third).toEqual([{ output: '["a"]' }]);
+    expect(await readBatch(echo, [['a']])).toEqual([{ output: '["a"]' }]);
+    expect(asked).toEqual(['a, b, c', 'a', 'a']);
+  });
+
   test('a failure is an error unless it means that there is nothing', () => {
     expect(answerOf({ failure: 'no such thing' }, 'x', /no such/)).toBe('');
     expect(() => answerOf({ failure: 'out of memory' }, 'rule show', /no such/)).toThrow('ip rule show: out of memory');
