@@ -34,7 +34,7 @@ describe('first programming', () => {
       '~ sysctl net.ipv4.conf.cni0.rp_filter=2 (was 1)',
       '~ sysctl net.ipv4.conf.eth0.rp_filter=2 (was 1)',
       '+ fdb 00:00:00:00:00:00 dst 172.31.0.11 dev vx-submariner',
-      '+ nft table inet submariner-routeagent (3 sets, 3 chains, 7 rules)',
+      '+ nft table inet submariner-routeagent (3 sets, 4 chains, 7 rules)',
       '+ route 10.131.0.0/16 via 240.31.0.11 dev vx-submariner src 10.130.2.1 table 254',
       '+ route 100.67.0.0/16 via 240.31.0.11 dev vx-submariner src 10.130.2.1 table 254',
     ]);
@@ -47,7 +47,7 @@ describe('first programming', () => {
       '+ fdb 00:00:00:00:00:00 dst 172.31.0.13 dev vx-submariner',
       '+ fdb 02:53:f0:1f:00:0c dst 172.31.0.12 dev vx-submariner',
       '+ fdb 02:53:f0:1f:00:0d dst 172.31.0.13 dev vx-submariner',
-      '+ nft table inet submariner-routeagent (3 sets, 3 chains, 7 rules)',
+      '+ nft table inet submariner-routeagent (3 sets, 4 chains, 7 rules)',
       '+ rule pref 149 lookup 100',
       '+ rule pref 150 lookup 150',
       '+ route unreachable 10.131.0.0/16 table 150',

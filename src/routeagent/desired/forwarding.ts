@@ -39,8 +39,8 @@ export function desiredSets(inputs: Inputs): readonly NftSet[] {
 }
 
 /**
- * - overlay packets only from nodes of the cluster (forwarded packets need no rule: an `accept` here ends only our own
- *   chain, and another table may still drop them);
+ * - overlay packets only from nodes of the cluster (forwarded packets need no rule: an `accept` of ours would end only our
+ *   own chain, and another table may still drop them);
  * - both directions keep their source address: translated to itself before the CNI or kube-proxy can masquerade it;
  * - what a node sends itself (overlay address, or bound to a node address) through the overlay or a cable gets the node's
  *   address in the pod network.
@@ -55,10 +55,7 @@ export function desiredForwarding(inputs: Inputs): readonly NftChain[] {
     {
       name: 'input',
       hook: { type: 'filter', hook: 'input', priority: 0 },
-      rules: [
-        `udp dport ${OVERLAY.udpPort} ip saddr @nodes accept`,
-        `udp dport ${OVERLAY.udpPort} drop comment "overlay packets of strangers"`,
-      ],
+      rules: [`udp dport ${OVERLAY.udpPort} ip saddr != @nodes drop comment "overlay packets of strangers"`],
     },
     {
       name: 'source',

@@ -15,7 +15,7 @@ export function desiredNetwork(inputs: Inputs): NetworkState {
     ruleset: {
       table: ROUTEAGENT_OWNERSHIP.nftTable,
       sets: desiredSets(inputs),
-      chains: [...desiredForwarding(inputs), desiredMssClamp(inputs)],
+      chains: [...desiredForwarding(inputs), ...desiredMssClamp(inputs)],
     },
   };
 }

@@ -5,14 +5,19 @@ import type { Inputs } from '../model.ts';
 const MANGLE = -150;
 
 /** TCP between clusters announces segments that fit the path (or the configured size), in both directions. */
-export function desiredMssClamp(inputs: Inputs): NftChain {
+export function desiredMssClamp(inputs: Inputs): readonly NftChain[] {
   const size = inputs.mssBytes === undefined ? 'rt mtu' : String(inputs.mssBytes);
-  // Every forwarded packet comes by here, few of them are a SYN: that is looked at first.
-  const syn = 'tcp flags & (syn | rst) == syn';
   const clamp = `tcp option maxseg size set ${size}`;
-  return {
-    name: 'segments',
-    hook: { type: 'filter', hook: 'postrouting', priority: MANGLE },
-    rules: [`${syn} ip saddr @local ip daddr @remote ${clamp}`, `${syn} ip saddr @remote ip daddr @local ${clamp}`],
-  };
+  return [
+    // Every packet that leaves the node comes by here, few of them are a SYN: no other meets a second rule.
+    {
+      name: 'segments',
+      hook: { type: 'filter', hook: 'postrouting', priority: MANGLE },
+      rules: ['tcp flags & (syn | rst) == syn jump clamp'],
+    },
+    {
+      name: 'clamp',
+      rules: [`ip saddr @local ip daddr @remote ${clamp}`, `ip saddr @remote ip daddr @local ${clamp}`],
+    },
+  ];
 }
