@@ -1,6 +1,6 @@
 // The whole test run: format, lint, types, dead code, then every Jest project. Goes on after a failure so that one run
 // tells everything, and ends with one line "N passed, N failed".
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -19,13 +19,6 @@ let interrupted = false;
 process.on('SIGINT', () => (interrupted = true));
 const started = Date.now();
 const elapsed = () => `${((Date.now() - started) / 1000).toFixed(1)} s`;
-
-for (const [title, file, args] of checks) {
-  const good = spawnSync(file, args, { stdio: 'inherit' }).status === 0;
-  if (good) passed += 1;
-  else failed += 1;
-  console.log(`${good ? 'ok    ' : 'FAILED'} ${title} (${elapsed()})`);
-}
 
 const out = mkdtempSync(path.join(tmpdir(), 'subctl-test-'));
 /**
@@ -60,10 +53,24 @@ function leaveBackSeat(dir) {
   }
 }
 
-/**
- * Runs tests of a Jest project and adds their counts; a run without a result file counts as one failure. `group`: the
- * control group to run in.
- */
+/** Runs a program, in the control group when there is one, and says how it ended; true = well. */
+async function run(title, command, stdout, group) {
+  const words =
+    group === undefined ? command : ['sh', '-c', 'echo $$ >"$0" && exec "$@"', `${group}/cgroup.procs`, ...command];
+  const child = spawn(words[0], words.slice(1), { stdio: ['ignore', stdout, 'inherit'] });
+  child.once('error', ({ message }) => console.log(message));
+  const status = await new Promise((resolve) => child.once('close', resolve));
+  console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${title} (${elapsed()})`);
+  return status === 0;
+}
+
+async function check([title, file, args], group) {
+  if (interrupted) return;
+  if (await run(title, [file, ...args], 'inherit', group)) passed += 1;
+  else failed += 1;
+}
+
+/** Runs tests of a Jest project and adds their counts; a run without a result file counts as one failure. */
 async function jest(title, project, args, group) {
   if (interrupted) return;
   const result = path.join(out, `${title}.json`);
@@ -78,10 +85,7 @@ async function jest(title, project, args, group) {
     project,
     ...args,
   ];
-  const words =
-    group === undefined ? command : ['sh', '-c', 'echo $$ >"$0" && exec "$@"', `${group}/cgroup.procs`, ...command];
-  const run = spawn(words[0], words.slice(1), { stdio: ['ignore', 'ignore', 'inherit'] });
-  const status = await new Promise((resolve) => run.once('close', resolve));
+  await run(title, command, 'ignore', group);
   try {
     const report = JSON.parse(readFileSync(result, 'utf8'));
     passed += report.numPassedTests;
@@ -90,7 +94,6 @@ async function jest(title, project, args, group) {
   } catch {
     failed += 1;
   }
-  console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${title} (${elapsed()})`);
 }
 
 /** End-to-end tests that neither count packets nor measure; all others have the machine for themselves. */
@@ -101,6 +104,7 @@ const BESIDE = 'credentials|rights|uninstall';
 const e2e = (which) => ['--runInBand', '--testPathPatterns', `test/e2e/${which}\\.`];
 const group = backSeat();
 const calm = async () => {
+  for (const one of checks) await check(one, group);
   await jest('unit', 'unit', ['--maxWorkers=2'], group);
   await jest('e2e: calm', 'e2e', e2e(`(${CALM})`), group);
 };
