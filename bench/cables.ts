@@ -4,7 +4,7 @@ import { inside, run } from './command.ts';
 import { type Benchmark, type Measurement, median } from './report.ts';
 import { type BenchSandbox, type Driver, DRIVERS, podNamespaces, withSandbox } from './sandbox.ts';
 
-const ROUNDS = 15;
+const ROUNDS = 21;
 const STREAM_SECONDS = 2;
 const PINGS = 100;
 const LINKS: Readonly<Record<Driver, string>> = { ipsec: 'ipsec0', wireguard: 'submariner', vxlan: 'vxlan-tunnel' };
@@ -87,38 +87,47 @@ async function sample(path: Path, signal: AbortSignal): Promise<Sample> {
   return { rttMs, mbitPerSecond: await throughput(path, signal) };
 }
 
-interface Pair {
+/** What one round gave; `again` is a second tunnel set up by hand, which shows how far two equal ones lie apart. */
+interface Round {
   readonly subctl: Sample;
   readonly hand: Sample;
+  readonly again: Sample;
 }
 
-/** Each round takes both, in turns first, so that other load of the machine meets both alike. */
-async function compare(subctl: Path, hand: Path, signal: AbortSignal): Promise<readonly Pair[]> {
-  for (const path of [subctl, hand]) await sample(path, signal);
-  const pairs: Pair[] = [];
-  for (let round = 0; round < ROUNDS; round += 1) {
-    if (round % 2 === 0) {
-      const first = await sample(subctl, signal);
-      pairs.push({ subctl: first, hand: await sample(hand, signal) });
-    } else {
-      const first = await sample(hand, signal);
-      pairs.push({ hand: first, subctl: await sample(subctl, signal) });
+const NAMES = ['subctl', 'hand', 'again'] as const;
+
+/** Each round takes all three, each in turns first, so that other load of the machine meets all alike. */
+async function compare(paths: Readonly<Record<keyof Round, Path>>, signal: AbortSignal): Promise<readonly Round[]> {
+  for (const name of NAMES) await sample(paths[name], signal);
+  const rounds: Round[] = [];
+  for (let number = 0; number < ROUNDS; number += 1) {
+    const first = number % NAMES.length;
+    const samples = new Map<keyof Round, Sample>();
+    for (const name of [...NAMES.slice(first), ...NAMES.slice(0, first)]) {
+      samples.set(name, await sample(paths[name], signal));
     }
+    const of = (name: keyof Round): Sample => samples.get(name)!;
+    rounds.push({ subctl: of('subctl'), hand: of('hand'), again: of('again') });
   }
-  return pairs;
+  return rounds;
 }
 
-async function measure(driver: Driver, signal: AbortSignal): Promise<readonly Pair[]> {
+async function measure(driver: Driver, signal: AbortSignal): Promise<readonly Round[]> {
   return withSandbox(2, signal, (joined) =>
-    withSandbox(2, signal, async (bare) => {
-      await joined.joinAll(driver);
-      const tunnel = await joinByHand(bare, { driver, mtus: await mtusOf(joined, driver) }, signal);
-      try {
-        return await compare(await pathOf(joined), await pathOf(bare), signal);
-      } finally {
-        await tunnel.end();
-      }
-    }),
+    withSandbox(2, signal, (hand) =>
+      withSandbox(2, signal, async (again) => {
+        await joined.joinAll(driver);
+        const how = { driver, mtus: await mtusOf(joined, driver) };
+        const tunnels: { readonly end: () => Promise<void> }[] = [];
+        try {
+          for (const bare of [hand, again]) tunnels.push(await joinByHand(bare, how, signal));
+          const [a, b, c] = await Promise.all([joined, hand, again].map(pathOf));
+          return await compare({ subctl: a!, hand: b!, again: c! }, signal);
+        } finally {
+          for (const { end } of tunnels) await end();
+        }
+      }),
+    ),
   );
 }
 
@@ -127,40 +136,49 @@ function quantile(values: readonly number[], share: number): number {
   return sorted[Math.round((sorted.length - 1) * share)]!;
 }
 
-function row(
-  what: string,
-  pairs: readonly Pair[],
-  how: { readonly value: (sample: Sample) => number; readonly unit: string; readonly better: 'more' | 'less' },
-): Measurement {
-  const ratios = pairs.map(({ subctl, hand }) => {
-    const ratio = how.value(subctl) / how.value(hand);
-    return how.better === 'more' ? ratio : 1 / ratio;
-  });
-  const [own, other] = (['subctl', 'hand'] as const).map((name) => median(pairs.map((pair) => how.value(pair[name]))));
-  const middle = `${quantile(ratios, 0.25).toFixed(2)} to ${quantile(ratios, 0.75).toFixed(2)}`;
+interface Figure {
+  readonly value: (sample: Sample) => number;
+  readonly unit: string;
+  readonly better: 'more' | 'less';
+}
+
+function row(what: string, rounds: readonly Round[], { value, unit, better }: Figure): Measurement {
+  /** Of one path to another in one round, more is better. */
+  const ratio = (one: Sample, other: Sample): number => (value(one) / value(other)) ** (better === 'more' ? 1 : -1);
+  const spread = (ratios: readonly number[]): string =>
+    `${quantile(ratios, 0.25).toFixed(2)} to ${quantile(ratios, 0.75).toFixed(2)}`;
+  // Of both by hand the (geometric) mean, so that neither decides alone.
+  const ratios = rounds.map(({ subctl, hand, again }) => Math.sqrt(ratio(subctl, hand) * ratio(subctl, again)));
+  const equal = rounds.map(({ hand, again }) => ratio(again, hand));
+  const [own, byHand] = [
+    median(rounds.map(({ subctl }) => value(subctl))),
+    median(rounds.flatMap(({ hand, again }) => [value(hand), value(again)])),
+  ];
   return {
     what,
     value: median(ratios),
     unit: 'of by hand',
     target: { atLeast: 0.97 },
-    note: `${own!.toPrecision(3)} against ${other!.toPrecision(3)} ${how.unit}; ${pairs.length} pairs, the middle half ${middle}`,
+    note:
+      `${own.toPrecision(3)} against ${byHand.toPrecision(3)} ${unit}; ${rounds.length} rounds, the middle half ${spread(ratios)}; ` +
+      `two by hand, of each other: ${median(equal).toPrecision(3)}, ${spread(equal)}`,
   };
 }
 
-/** Throughput and latency from pod to pod through each driver, as ratios to the same tunnel set up by hand. */
+/** Throughput and latency from pod to pod through each driver, as ratios to the same tunnel set up by hand, twice. */
 export const cables: Benchmark = {
   name: 'cables',
   run: async (signal) => {
     const results: Measurement[] = [];
     for (const driver of DRIVERS) {
-      const pairs = await measure(driver, signal);
+      const rounds = await measure(driver, signal);
       results.push(
-        row(`${driver}: throughput, one TCP stream`, pairs, {
+        row(`${driver}: throughput, one TCP stream`, rounds, {
           value: ({ mbitPerSecond }) => mbitPerSecond,
           unit: 'Mbit/s',
           better: 'more',
         }),
-        row(`${driver}: latency (inverse)`, pairs, { value: ({ rttMs }) => rttMs, unit: 'ms', better: 'less' }),
+        row(`${driver}: latency (inverse)`, rounds, { value: ({ rttMs }) => rttMs, unit: 'ms', better: 'less' }),
       );
     }
     return results;
