@@ -18,6 +18,7 @@ import type { BrokerCredential } from './credential.ts';
 import type { PresharedKeys } from './drivers/dependencies.ts';
 import type { DriverChoice } from './driverchoice.ts';
 import type { GatewayPulse } from './ha/pulse.ts';
+import type { HeadStart } from './headstart.ts';
 import type { HealthCheck } from './healthcheck.ts';
 import type { KeyRing } from './keyring.ts';
 import type { LocalGatewayOptions, LocalObserver, NodeFacts } from './local.ts';
@@ -95,6 +96,9 @@ export interface EngineState {
   /** Names of the cables the driver was told to make (it says itself what failed), or that were found and left alone. */
   cabled: ReadonlySet<string>;
   cableFailure: string | undefined;
+  readonly headStart: HeadStart;
+  /** The role the own pod was labelled with, and when; written by the publish loop. */
+  labelled: { readonly active: boolean | undefined; readonly atMs: number };
   /** The keys that tunnels and beats have; written by the cables loop. */
   keysInForce: PresharedKeys | undefined;
   /** Monotonic milliseconds; written by the status loop. */

@@ -1,10 +1,8 @@
 import { parseAvailability } from '../api/availability.ts';
-import type { ClusterGateways } from '../api/gateways.ts';
-import type { Endpoint, Gateway } from '../api/types.ts';
-import type { KubeObject } from '../kube/client.ts';
+import type { Gateway } from '../api/types.ts';
 import type { LeaseElector } from '../kube/lease.ts';
 import { messageOf } from '../runtime/errors.ts';
-import { ReconcileLoop } from '../runtime/loop.ts';
+import { ReconcileLoop, type ReconcileLoopOptions } from '../runtime/loop.ts';
 import { Availability } from './availability.ts';
 import type { Remotes } from './cables.ts';
 import { chooseDriver, syncCables } from './cablesync.ts';
@@ -14,11 +12,11 @@ import { DriverChoice } from './driverchoice.ts';
 import { GatewayReporter, StaleGateways } from './gatewaystatus.ts';
 import { GatewayPulse } from './ha/pulse.ts';
 import { nextTerm } from './ha/takeover.ts';
+import { HeadStart } from './headstart.ts';
 import { HealthCheck } from './healthcheck.ts';
-import { localCluster, localEndpoint } from './localendpoint.ts';
 import { LocalObserver } from './local.ts';
 import { NatDiscovery } from './natdiscovery/service.ts';
-import { labelPod, publishLocal } from './publish.ts';
+import { publish } from './publishing.ts';
 import { PATIENCE_MS, reportStatus } from './statusreport.ts';
 import { Transitions } from './transitions.ts';
 
@@ -55,11 +53,8 @@ export async function runEngine(dependencies: EngineDependencies, stop: AbortSig
     // A little later than the status counts from its own first look.
     void clock.sleep(PATIENCE_MS + 250, signal).then(() => loops.status.trigger());
   });
-  elector.onChange(() => {
-    triggerAll(loops, ['cables', 'status']);
-    // Traffic that comes once the Endpoint is out is to find this gateway prepared, unless nobody else carries it.
-    if (!state.availability.planned) loops.publish.trigger();
-  });
+  followElection(dependencies, state, loops);
+  signal.addEventListener('abort', () => state.headStart.end());
   dependencies.onElection({
     mayTakeOver: (lease) => state.availability.mayTakeOver(lease),
     nextTransitions: (seen) => nextTerm(seen, config, state.pulse.reports()),
@@ -95,6 +90,19 @@ export async function runEngine(dependencies: EngineDependencies, stop: AbortSig
   } finally {
     gone.abort();
   }
+}
+
+function followElection({ elector }: EngineDependencies, state: EngineState, loops: Loops): void {
+  let led = elector.leader;
+  elector.onChange(() => {
+    // Traffic that comes once the Endpoint is out is to find this gateway prepared, unless nobody else carries it.
+    if (!state.availability.planned) {
+      if (elector.leader && !led) state.headStart.begin();
+      loops.publish.trigger();
+    }
+    led = elector.leader;
+    triggerAll(loops, ['cables', 'status']);
+  });
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
@@ -153,6 +161,8 @@ function createState(dependencies: EngineDependencies, loops: () => Loops): Engi
     localFailure: undefined,
     remotes: NO_REMOTES,
     cabled: new Set(),
+    headStart: new HeadStart(clock),
+    labelled: { active: undefined, atMs: 0 },
     cableFailure: undefined,
     keysInForce: undefined,
     brokerAwaySinceMs: undefined,
@@ -172,11 +182,12 @@ function createLoops(
     name: string,
     resyncMs: number,
     reconcile: (signal: AbortSignal) => Promise<void>,
-    backoff: { readonly initialMs: number; readonly maxMs: number } = RETRY,
-  ): ReconcileLoop => new ReconcileLoop({ name, reconcile, logger, clock, resyncMs, backoff });
+    { backoff = RETRY, settleMs = 0 }: Pick<ReconcileLoopOptions, 'backoff' | 'settleMs'> = {},
+  ): ReconcileLoop => new ReconcileLoop({ name, reconcile, logger, clock, resyncMs, backoff, settleMs });
   return {
     local: loop('local gateway', 20_000, (signal) => refreshLocal(dependencies, state, loops(), signal)),
     cables: loop('cables', 30_000, async (signal) => {
+      await state.headStart.over;
       const keys = dependencies.keyRing?.current;
       try {
         await syncCables(dependencies, state, signal);
@@ -188,10 +199,13 @@ function createLoops(
     publish: loop('publish', 60_000, (signal) =>
       publish(dependencies, state, signal).then(() => transitions.tell(dependencies, state, signal)),
     ),
-    status: loop('gateway status', 10_000, (signal) => reportStatus(dependencies, state, { reporter, stale }, signal), {
-      initialMs: 500,
-      maxMs: 5000,
-    }),
+    status: loop(
+      'gateway status',
+      10_000,
+      (signal) => state.headStart.over.then(() => reportStatus(dependencies, state, { reporter, stale }, signal)),
+      // When a gateway fails, many things change at once, and packets wait for some of them: this is not one.
+      { backoff: { initialMs: 500, maxMs: 5000 }, settleMs: 200 },
+    ),
   };
 }
 
@@ -223,33 +237,6 @@ async function refreshLocal(
 
 function shown({ local: { current }, localFailure }: EngineState): unknown {
   return current === undefined ? localFailure : { ...current, driver: undefined };
-}
-
-async function publish(dependencies: EngineDependencies, state: EngineState, signal: AbortSignal): Promise<void> {
-  const { client, config, elector, logger, stores } = dependencies;
-  const { current } = state.local;
-  const pod = { name: config.podName ?? '', namespace: config.namespace, node: config.nodeName };
-  if (current?.ready === true && elector.confirmed) {
-    await publishLocal(
-      {
-        client,
-        logger,
-        cluster: localCluster(config),
-        endpoint: localEndpoint(current.spec, config.namespace, announcement(state)),
-        known: stores.endpoints.list() as readonly (KubeObject & Endpoint)[],
-        mayWrite: () => elector.confirmed,
-      },
-      signal,
-    );
-  }
-  if (pod.name !== '') await labelPod(client, pod, elector.leader, signal);
-}
-
-/** The gateways of the cluster, and that they are about to change. */
-function announcement({ availability, choice }: EngineState): ClusterGateways | undefined {
-  const { announced: gateways } = availability;
-  const { announced: change } = choice;
-  return gateways === undefined || change === undefined ? gateways : { ...gateways, change };
 }
 
 /** Takes part in the election once this node can be a gateway. */

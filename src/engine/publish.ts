@@ -57,6 +57,17 @@ async function publishEndpoint(inputs: PublishInputs, signal: AbortSignal): Prom
   }
 }
 
+async function tell(inputs: PublishInputs, signal: AbortSignal): Promise<void> {
+  const { logger, endpoint, onEndpoint } = inputs;
+  const written = await publishEndpoint(inputs, signal);
+  onEndpoint?.();
+  if (!written) return;
+  logger.info('published the local Endpoint', {
+    endpoint: endpoint.metadata.name,
+    privateIp: endpoint.spec.private_ip,
+  });
+}
+
 export interface PublishInputs {
   readonly client: KubeClient;
   readonly logger: Logger;
@@ -66,6 +77,8 @@ export interface PublishInputs {
   readonly known: readonly Endpoint[];
   /** Asked before each write: an answer may have taken so long that another gateway leads by now. */
   readonly mayWrite: () => boolean;
+  /** Called when the own Endpoint is there. */
+  readonly onEndpoint?: () => void;
 }
 
 /**
@@ -75,11 +88,7 @@ export interface PublishInputs {
  */
 export async function publishLocal(inputs: PublishInputs, signal: AbortSignal): Promise<void> {
   const { client, logger, cluster, endpoint, known, mayWrite } = inputs;
-  if (await publishEndpoint(inputs, signal))
-    logger.info('published the local Endpoint', {
-      endpoint: endpoint.metadata.name,
-      privateIp: endpoint.spec.private_ip,
-    });
+  await tell(inputs, signal);
   if (await ensure(inputs, RESOURCES.clusters, cluster, signal))
     logger.info('published the local Cluster', { cluster: cluster.spec.cluster_id });
   const term = parseGateways(endpoint)?.term ?? 0;

@@ -94,6 +94,20 @@ describe('one gateway', () => {
     return cluster.kube.all<Pod>(RESOURCES.pods)[0]!.metadata.labels?.['gateway.submariner.io/status'];
   }
 
+  test('writes the role into the labels of its pod when it changes and now and then, not with every look', async () => {
+    const world = new World();
+    const { cluster, node } = west(world);
+    running.push(startEngine(world, cluster, node));
+    await world.until('it is labelled', () => label(cluster) === 'active');
+    const written = (): number =>
+      cluster.kube.calls.filter(({ verb, resource }) => verb === 'patch' && resource === 'pods').length;
+    const before = written();
+    cluster.kube.seed(RESOURCES.endpoints, localEndpoint(remoteSpec(), NAMESPACE));
+    await world.clock.advance(20_000);
+    expect(written()).toBe(before);
+    await world.until('it is written again', () => written() > before, 120_000);
+  });
+
   test('asks the remote gateway how it is reached, programs the cable and says that it is silent', async () => {
     const world = new World();
     const { cluster, node } = west(world);

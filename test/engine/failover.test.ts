@@ -94,7 +94,7 @@ test('a leader that dies with the lease in its hand is replaced within a second:
   await world.until('both say connected', () =>
     [connection(west, second), connection(east, remote)].every((one) => one?.status === 'connected'),
   );
-  expect(connection(east, remote)!.endpoint.hostname).toBe('west-2');
+  await world.until('east says so', () => connection(east, remote)?.endpoint.hostname === 'west-2', 1000);
   const { lastFailover } = parseAvailability(west.gateway(second)!)!;
   expect(lastFailover).toMatchObject({ from: 'west-1', cause: 'gateway west-1 is silent' });
   expect(lastFailover!.durationMs).toBeLessThan(1000);

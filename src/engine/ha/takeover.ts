@@ -62,7 +62,7 @@ export interface TakeoverDecision {
 }
 
 /** So long nobody must hear the holder while they hear us. */
-const CONFIRM_MS = 100;
+const CONFIRM_MS = 50;
 /** The same for a gateway that has failed of late itself. */
 const DOUBTFUL_CONFIRM_MS = 1000;
 /** So long a holder may be silent to us while gateways of other clusters say they hear it. */

@@ -204,8 +204,8 @@ describe('a standby takes the lease', () => {
   test('says when to look again', () => {
     const setting = { peers: [active, hearsUs] };
     const first = considerTakeover(inputOf(setting, START));
-    expect(first.waitMs).toBe(100);
-    expect(considerTakeover(inputOf(setting, START + 60), first.memory).waitMs).toBe(40);
+    expect(first.waitMs).toBe(50);
+    expect(considerTakeover(inputOf(setting, START + 30), first.memory).waitMs).toBe(20);
     expect(considerTakeover(inputOf({ lease: FREE, peers: [active] }, START)).waitMs).toBe(1000);
     expect(considerTakeover(inputOf({ peers: [active, hearsBoth] }, START)).waitMs).toBeUndefined();
   });
@@ -218,7 +218,7 @@ describe('a standby takes the lease', () => {
     const setting = { peers: [active, hearsUs] };
     const first = considerTakeover(inputOf(setting, START));
     const second = considerTakeover(inputOf(between, START + gapMs), first.memory);
-    expect(considerTakeover(inputOf(setting, START + gapMs + 80), second.memory).take).toBeUndefined();
+    expect(considerTakeover(inputOf(setting, START + gapMs + 40), second.memory).take).toBeUndefined();
   });
 });
 
