@@ -97,9 +97,9 @@ async function jest(title, project, args, group) {
 }
 
 /** End-to-end tests that neither count packets nor measure; all others have the machine for themselves. */
-const CALM = 'badinput|demo|gather|gitops|pre|renumber|sandbox';
+const CALM = 'badinput|demo|gather|gitops|pre|renumber';
 /** Those that may run beside them. */
-const BESIDE = 'credentials|rights|uninstall';
+const BESIDE = 'credentials|rights|sandbox|uninstall';
 
 const e2e = (which) => ['--runInBand', '--testPathPatterns', `test/e2e/${which}\\.`];
 const group = backSeat();
