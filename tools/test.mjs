@@ -127,4 +127,4 @@ try {
 }
 console.log(`whole run: ${elapsed()}`);
 console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed === 0 ? 0 : 1);
+process.exit(failed === 0 && !interrupted ? 0 : 1);
