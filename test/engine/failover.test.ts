@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseAvailability } from '../../src/api/availability.ts';
 import type { Connection, Endpoint } from '../../src/api/types.ts';
+import type { EngineDependencies } from '../../src/engine/context.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
 import type { Lease } from '../../src/kube/objects.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
@@ -62,9 +63,12 @@ const connection = (cluster: FakeCluster, node: FakeNode): Connection | undefine
 const carrier = (node: FakeNode): string | undefined => node.cables.find(({ carries }) => carries)?.usingIp;
 
 /** Both gateways of west have cables to east, and east to both; west-1 is active. */
-async function warm({ world, west, first, second, east, remote }: ReturnType<typeof stage>): Promise<void> {
+async function warm(
+  { world, west, first, second, east, remote }: ReturnType<typeof stage>,
+  how: Partial<EngineDependencies> = {},
+): Promise<void> {
   await world.until('west-1 is connected', () => connection(east, remote)?.status === 'connected');
-  running.push(startEngine(world, west, second));
+  running.push(startEngine(world, west, second, how));
   const ready = (): boolean => parseAvailability(west.gateway(second) ?? { metadata: {} })?.ready === true;
   await world.until('west-2 stands by', () => west.gateway(second)?.status.haStatus === 'passive' && ready());
   expect(remote.cables.map(({ usingIp, slot, carries }) => ({ usingIp, slot, carries }))).toEqual([
@@ -101,6 +105,50 @@ test('a leader that dies with the lease in its hand is replaced within a second:
   const told = west.kube.all<KubeObject & { reason: string }>(RESOURCES.events).map(({ reason }) => reason);
   expect(told.filter((reason) => reason === 'GatewayActive')).toHaveLength(4);
   await world.until('the dead one’s Gateway is gone', () => west.gateway(first) === undefined);
+});
+
+test('a gateway that takes over tells the nodes before it does anything to its cables', async () => {
+  const set = stage();
+  const { world, west, second, cutPower } = set;
+  const seen: string[] = [];
+  const slow = new Proxy(west.kube, {
+    get: (target, key) => {
+      const value = Reflect.get(target, key, target) as unknown;
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]): unknown => {
+        const call = (): unknown => (value as (...all: unknown[]) => unknown).apply(target, args);
+        if (args[0] !== RESOURCES.endpoints || !['create', 'replace', 'apply', 'patch'].includes(String(key)))
+          return call();
+        return world.clock.sleep(100).then(() => {
+          seen.push('told');
+          return call();
+        });
+      };
+    },
+  });
+  const createDriver: EngineDependencies['createDriver'] = (_at, name) => {
+    const driver = world.driver(second, name);
+    return {
+      ...driver,
+      sync: async (desired, signal) => {
+        seen.push('cables');
+        await driver.sync(desired, signal);
+      },
+    };
+  };
+  await warm(set, { client: slow, createDriver });
+  const holder = (): string | null | undefined => west.kube.all<Lease>(RESOURCES.leases)[0]?.spec?.holderIdentity;
+  cutPower();
+  while (holder() === 'west-1-submariner-gateway') {
+    seen.length = 0;
+    await world.clock.advance(1);
+  }
+  await world.until(
+    'it has told, and looked after its cables',
+    () => ['told', 'cables'].every((one) => seen.includes(one)),
+    2000,
+  );
+  expect(seen.indexOf('told')).toBeLessThan(seen.indexOf('cables'));
 });
 
 test('fail-over works while the broker is away', async () => {
