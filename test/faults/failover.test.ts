@@ -1,5 +1,8 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { describeOutcome, perform, violations } from './perform.ts';
+import { describeOutcome, perform, violations, type Outcome } from './perform.ts';
 import { scenariosFor, type Scenario } from './scenarios.ts';
 import { DRIVERS, FaultWorld, type Driver } from './world.ts';
 
@@ -30,13 +33,24 @@ describe.each(DRIVERS.filter((driver) => wanted.length === 0 || wanted.includes(
       }
     }
 
+    /** Keeps what all daemons logged while traffic saw more than it may. */
+    async function keepLogs(broken: FaultWorld, { scenario, flows }: Outcome, sinceMs: number): Promise<void> {
+      const file = path.join(mkdtempSync(path.join(tmpdir(), 'subctl-faults-')), `${driver}-${scenario}.log`);
+      const gaps = flows.map(({ name, report }) => `${name}: ${JSON.stringify(report.udp.gaps)}`);
+      writeFileSync(file, [...gaps, await broken.describe(sinceMs)].join('\n'));
+      process.stdout.write(`  logs of all daemons: ${file}\n`);
+    }
+
     async function attempt(scenario: Scenario): Promise<readonly string[]> {
       const now = await fresh();
+      const sinceMs = Date.now();
       try {
         const outcome = await perform(now, scenario);
         // At once, and not when everything is over.
         process.stdout.write(`${describeOutcome(outcome)}\n`);
-        return violations(outcome, scenario, scenario.limits(driver));
+        const violated = violations(outcome, scenario, scenario.limits(driver));
+        if (violated.length > 0) await keepLogs(now, outcome, sinceMs);
+        return violated;
       } catch (error) {
         const trouble = `${error instanceof Error ? error.message : String(error)}\n${await now.describe()}`;
         await mendOrRemove(now);

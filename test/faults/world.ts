@@ -259,15 +259,21 @@ export class FaultWorld {
     return (await this.agreement()) ?? {};
   }
 
-  /** What one looks at when something went wrong. */
-  async describe(): Promise<string> {
+  /** What one looks at when something went wrong: the ends of all logs, or what is in them since a time (epoch). */
+  async describe(sinceMs?: number): Promise<string> {
+    const wanted = (log: string): readonly string[] => {
+      const lines = log.trimEnd().split('\n');
+      if (sinceMs === undefined) return lines.slice(-25);
+      const first = lines.findIndex((line) => Date.parse(line.slice(0, 24)) >= sinceMs);
+      return first < 0 ? [] : lines.slice(first);
+    };
     const parts = [JSON.stringify(await this.hops().catch(String)), JSON.stringify(await this.wire().catch(String))];
     for (const { name, nodes } of this.plan.clusters) {
       parts.push(`--- Gateways of ${name}\n${await this.subctl('show', 'gateways', '--context', name).catch(String)}`);
       for (const node of nodes) {
         for (const daemon of node.gateway ? ['gateway', 'routeagent'] : ['routeagent']) {
           const log = await this.sandboxLog(name, node.name, daemon).catch(String);
-          parts.push(`--- ${daemon} on ${node.name}\n${log.trimEnd().split('\n').slice(-25).join('\n')}`);
+          parts.push(`--- ${daemon} on ${node.name}\n${wanted(log).join('\n')}`);
         }
       }
     }
