@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { run } from '../../bench/command.ts';
 import { runGuest } from './guest.ts';
 import { NotHere, type Job, type Machine } from './machine.ts';
-import { assertPossible } from './packages.ts';
+import { assertPossible, unpackLibreswan } from './packages.ts';
 import { Qemu } from './qemu.ts';
 import { describeEvent, totalsOf, type GuestEvent, type Totals } from './report.ts';
 import { UserModeLinux } from './uml.ts';
@@ -30,7 +30,7 @@ Kernels are kept in .cache/kernel; delete the folder to build them anew.
 `;
 
 const DRIVERS = {
-  ipsec: { files: ['netns/cable-ipsec', 'kernel/guest/ipsec'], also: 'ipsec|libreswan' },
+  ipsec: { files: ['netns/cable-ipsec', 'kernel/guest/ipsec', 'kernel/guest/libreswan'], also: 'ipsec|libreswan' },
   wireguard: { files: ['netns/cable-wireguard', 'kernel/guest/wireguard'], also: 'wireguard' },
 } as const;
 type Driver = keyof typeof DRIVERS;
@@ -102,6 +102,16 @@ function say(text: string): void {
   console.log(`kernel: ${text}`);
 }
 
+/** The tests with libreswan are skipped where it cannot be had. */
+async function prepareLibreswan(repo: string, signal: AbortSignal): Promise<void> {
+  try {
+    await unpackLibreswan(path.join(repo, '.cache/kernel/libreswan'), say, signal);
+  } catch (error) {
+    if (!(error instanceof NotHere)) throw error;
+    say(`without libreswan: ${error.message}`);
+  }
+}
+
 function closingLine({ passed, failed, skipped }: Totals): string {
   return `${passed} passed, ${failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`;
 }
@@ -114,6 +124,7 @@ async function runTests(options: Options, signal: AbortSignal): Promise<Totals> 
   await run([path.join(repo, 'bin/setup')], { signal });
   const machine = makeMachine(options.machine, repo);
   await machine.prepare(say, signal);
+  if (options.drivers.includes('ipsec')) await prepareLibreswan(repo, signal);
   say(`booting ${machine.name} (${elapsed()})`);
   const folder = mkdtempSync(path.join(tmpdir(), 'subctl-kernel-log-'));
   const events: GuestEvent[] = [];

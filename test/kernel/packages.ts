@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { run } from '../../bench/command.ts';
 import { NotHere } from './machine.ts';
@@ -32,7 +32,14 @@ export async function install(
 ): Promise<void> {
   const missing = Object.entries(needed).filter(([program]) => !hasProgram(program));
   if (missing.length === 0) return;
-  const packages = [...new Set(missing.map(([, name]) => name))];
+  await installPackages([...new Set(missing.map(([, name]) => name))], say, signal);
+}
+
+async function installPackages(
+  packages: readonly string[],
+  say: (text: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
   say(`installing Debian packages: ${packages.join(' ')}`);
   const env = { DEBIAN_FRONTEND: 'noninteractive' };
   const words = ['-o', 'DPkg::Lock::Timeout=400', 'install', '-y', '--no-install-recommends', ...packages];
@@ -69,6 +76,29 @@ export async function download(name: string, folder: string, signal: AbortSignal
     if (signal.aborted) throw error;
     throw new NotHere(`the package ${name} cannot be downloaded: ${lastLine(error)}`);
   }
+}
+
+/**
+ * Unpacks Debian's libreswan in a folder and installs the libraries it needs: the package itself conflicts with
+ * strongSwan's. Throws the reason when it cannot be had.
+ */
+export async function unpackLibreswan(folder: string, say: (text: string) => void, signal: AbortSignal): Promise<void> {
+  if (!existsSync(folder)) {
+    say('downloading libreswan, as the other end of IPsec cables');
+    const aside = mkdtempSync(`${folder}-`);
+    try {
+      await run(['dpkg-deb', '-x', await download('libreswan', aside, signal), path.join(aside, 'root')], { signal });
+      renameSync(path.join(aside, 'root'), folder);
+    } finally {
+      rmSync(aside, { recursive: true, force: true });
+    }
+  }
+  const programs = ['pluto', 'whack'].map((name) => path.join(folder, 'usr/libexec/ipsec', name));
+  const linked = await run(['ldd', ...programs], { signal });
+  if (!linked.includes('not found') && hasProgram('certutil')) return;
+  const depends = await run(['apt-cache', 'depends', 'libreswan'], { signal });
+  const libraries = [...depends.matchAll(/Depends: (lib\S+)/g)].map(([, name = '']) => name);
+  await installPackages([...new Set(libraries)], say, signal);
 }
 
 function lastLine(error: unknown): string {

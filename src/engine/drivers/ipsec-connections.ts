@@ -1,3 +1,4 @@
+import { slotPortKey } from '../../api/gateways.ts';
 import { cableName } from '../../api/names.ts';
 import type { ViciSection } from '../../host/vici/codec.ts';
 import { ipv4Cidrs } from './cable-routes.ts';
@@ -24,8 +25,8 @@ export interface IpsecConnection {
   readonly localId: string;
   readonly remoteId: string;
   /**
-   * `at once`; `late`: when the peer has not done it after a while, so that two sides do not cross; `never`: upstream's
-   * server.
+   * `at once`; `late`: when the peer has not done it after a while, so that two sides do not cross and every pair has its
+   * SAs once; `never`: upstream's server.
    */
   readonly initiates: 'at once' | 'late' | 'never';
   readonly children: readonly IpsecChild[];
@@ -46,6 +47,11 @@ export function ipsecMode(cable: Cable): IpsecMode {
 
 function localName(cable: Cable): string {
   return cableName(cable.localClusterId, cable.localPrivateIp);
+}
+
+/** Whether the remote gateway leaves the beginning to one side, as this one does: upstream's always begins itself. */
+function isOurs({ remoteConfig }: Cable): boolean {
+  return remoteConfig[slotPortKey(1)] !== undefined;
 }
 
 interface Pair extends IpsecChild {
@@ -93,7 +99,7 @@ export function ipsecConnections(cable: Cable): readonly IpsecConnection[] {
         remoteAddress: cable.usingIp,
         localId: cable.localPrivateIp,
         remoteId: cable.remotePrivateIp,
-        initiates: localName(cable) < cable.name ? 'at once' : 'late',
+        initiates: isOurs(cable) && localName(cable) < cable.name ? 'at once' : 'late',
         children: pairs.map(childOf),
       },
     ];
@@ -114,10 +120,14 @@ export function cableOfChild(childName: string): string | undefined {
   return /^(.+)-\d+-\d+$/.exec(childName)?.[1];
 }
 
-/** Libreswan's IKEv2 defaults accept each of these; its first choice is AES-GCM with 256 bits. */
-const IKE_PROPOSALS = ['aes256gcm16-aes128gcm16-prfsha512-prfsha256-ecp256-modp2048-modp3072'];
-/** With and without Diffie-Hellman: libreswan wants it for every pair but the first (PFS). */
-const ESP_PROPOSALS = ['aes256gcm16-aes128gcm16-ecp256-modp2048-modp3072', 'aes256gcm16-aes128gcm16'];
+/**
+ * Libreswan's IKEv2 defaults accept each of these; its first choice is AES-GCM with 256 bits. One Diffie-Hellman group
+ * only: libreswan wants that of the IKE SA for every pair but the first (PFS), and version 4 answers a wrong guess with
+ * INVALID_SYNTAX instead of the right group.
+ */
+const IKE_PROPOSALS = ['aes256gcm16-aes128gcm16-prfsha512-prfsha256-ecp256'];
+/** With and without Diffie-Hellman: the first pair has none, and peers without PFS never. */
+const ESP_PROPOSALS = ['aes256gcm16-aes128gcm16-ecp256', 'aes256gcm16-aes128gcm16'];
 
 /**
  * The body of `load-conn`. Nothing starts or restarts by itself: charon 5.9 gives children it restarts their former

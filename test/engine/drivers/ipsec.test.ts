@@ -102,9 +102,11 @@ describe('connections of a cable', () => {
     expect(connection!.children.map(({ name }) => cableOfChild(name))).toEqual(Array(4).fill(cableTo(2).name));
   });
 
-  test('of the two sides exactly one initiates at once', () => {
-    const there = cableTo(2);
+  test('of the two sides exactly one initiates at once; none when upstream is the other, which always does', () => {
+    const remoteConfig = { 'udp-port-1': '4501' };
+    const there = cableTo(2, { remoteConfig });
     const back = cableTo(1, {
+      remoteConfig,
       name: 'submariner-cable-west-198-18-0-1',
       localClusterId: 'c2',
       localPrivateIp: '198.18.0.2',
@@ -112,6 +114,8 @@ describe('connections of a cable', () => {
     });
     const both = [...wantedOf(there), ...wantedOf(back)].map(({ initiates }) => initiates);
     expect(both.toSorted()).toEqual(['at once', 'late']);
+    const upstream = [there, back].flatMap((cable) => wantedOf({ ...cable, remoteConfig: {} }));
+    expect(upstream.map(({ initiates }) => initiates)).toEqual(['late', 'late']);
   });
 
   test('indexes do not shift when a CIDR is left out, and the own address is no CIDR of ours', () => {
