@@ -57,13 +57,20 @@ function vxlan(link: string, settings: readonly [vni: number, port: number, mtu:
   return `link add ${link} mtu ${mtu} type vxlan id ${vni} dstport ${port} local ${at.address} dev ${at.uplink} nolearning`;
 }
 
-/** Pod addresses cross as they are, though the CNI masquerades what leaves its network. */
-async function keepSources({ local, remote }: Side, node: NodePlan): Promise<void> {
+/**
+ * Pod addresses cross as they are, though the CNI masquerades what leaves its network; TCP knows from its first packet
+ * what fits into the tunnel.
+ */
+async function prepareForward({ local, remote }: Side, node: NodePlan): Promise<void> {
   const script = `table ip by-hand {
     chain keep {
       type nat hook postrouting priority srcnat - 5;
       ip saddr ${local.podCidr} ip daddr ${remote.podCidr} snat to ip saddr
       ip saddr ${remote.podCidr} ip daddr ${local.podCidr} snat to ip saddr
+    }
+    chain clamp {
+      type filter hook forward priority mangle;
+      tcp flags syn tcp option maxseg size set rt mtu
     }
   }`;
   await run(inside(node.namespace, 'nft', '-f', '-'), { input: script });
@@ -84,7 +91,7 @@ async function overlay(side: Side, { mtus }: Site): Promise<void> {
     );
     const words = ['fdb', 'append', '00:00:00:00:00:00', 'dev', 'hand-overlay', 'dst', other.address];
     await run(['bridge', '-n', node.namespace, ...words]);
-    await keepSources(side, node);
+    await prepareForward(side, node);
   }
   await ip(worker, `route add ${remote.podCidr} via ${vtep(240, gateway)} dev hand-overlay src ${worker.podGateway}`);
 }
