@@ -1,9 +1,11 @@
 import { GATEWAY_SLOTS } from '../../api/gateways.ts';
+import { takenPort } from '../../host/port-owner.ts';
 import { observeUnderlay } from '../../host/underlay.ts';
 import { ensurePrivateKey, publicKeyOf } from '../../host/wg.ts';
 import type { WireguardDevice } from '../../host/wireguardgo.ts';
 import { WIREGUARD_CABLE } from '../../net/ownership.ts';
 import { EMPTY_STATE } from '../../net/state.ts';
+import { messageOf } from '../../runtime/errors.ts';
 import type { DriverDependencies } from './dependencies.ts';
 import type { Cable, CableDriver, DesiredCables, ObservedCable } from './driver.ts';
 import { runAll, runAtOnce } from './failures.ts';
@@ -158,7 +160,19 @@ export class WireguardDriver implements CableDriver {
     const underlay = await observeUnderlay(runner, privateIp, signal);
     const mtuBytes = underlay.mtuBytes - WIREGUARD_OVERHEAD_BYTES;
     const devices = slots.map(({ slot, kind }) => ({ slot, kind: kind ?? 'tun', mtuBytes }));
-    await syncNetwork(this.#dependencies, desiredWireguardNetwork(desired, devices, privateIp), signal);
+    try {
+      await syncNetwork(this.#dependencies, desiredWireguardNetwork(desired, devices, privateIp), signal);
+    } catch (error) {
+      throw (await this.#takenPort(slots, messageOf(error))) ?? error;
+    }
+  }
+
+  /** A link of the kernel takes its port when it goes up. */
+  async #takenPort(slots: readonly WireguardSlot[], failures: string): Promise<Error | undefined> {
+    const { runner, udpPort } = this.#dependencies;
+    const refused = failures.split('; ').filter((failure) => failure.includes('Address already in use'));
+    const slot = slots.find(({ link }) => refused.some((failure) => failure.includes(` link ${link} `)));
+    return slot === undefined ? undefined : takenPort(runner, udpPort + slot.slot, 'WireGuard');
   }
 
   async #syncPeers(slot: WireguardSlot, device: WireguardDevice | undefined, cables: readonly Cable[]): Promise<void> {
