@@ -21,14 +21,17 @@ function drop(place: string, hook: 'forward' | 'input', rule: string): void {
 
 const undrop = (place: string) => (): unknown => inside(place, 'nft', 'delete', 'table', 'inet', 'fault');
 
-/** What is not as it should be, one line a finding; one gateway each is no news here. */
+/** No news here: one gateway each, and that an API server made of Debian's packages is older than what is supported. */
+const EXPECTED = ['gateways', ...(process.env['KUBEBUILDER_ASSETS'] === undefined ? [] : ['version'])];
+
+/** What is not as it should be, one line a finding. */
 async function findings(...flags: readonly string[]): Promise<string> {
   const args = ['diagnose', '--pre', '--contexts', 'east,west', ...flags, '-o', 'json', ...sandbox.kubeconfig];
   const { stdout, stderr } = await sandbox.run(...args);
   expect(stderr).not.toContain('Bug in');
   const { checks } = JSON.parse(stdout) as { readonly checks: readonly CheckResult[] };
   return checks
-    .filter(({ check }) => check !== 'gateways')
+    .filter(({ check }) => !EXPECTED.includes(check))
     .flatMap((result) =>
       result.findings.map(({ object, reason }) => `${result.cluster} ${result.check}: ${object}: ${reason}`),
     )
