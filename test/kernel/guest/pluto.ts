@@ -14,7 +14,7 @@ const IN_PLACE =
 
 /**
  * What whack of libreswan 5, which upstream ships, asks for by itself. Without, libreswan 4 offers no ESN transform, refuses
- * proposals that have one (https://github.com/libreswan/libreswan/issues/1212), and no strongSwan can be its peer.
+ * proposals that have one (https://github.com/libreswan/libreswan/issues/1212), as charon's always do.
  */
 const AS_LIBRESWAN_5 = ['--esn', '--no-esn', '--pfs', '--encaps', 'auto'];
 
