@@ -48,6 +48,7 @@ export class Availability {
   #memory: TakeoverMemory | undefined;
   #cause: string | undefined;
   #settled = false;
+  #leaves = false;
   #dueMs = Number.POSITIVE_INFINITY;
 
   constructor(options: AvailabilityOptions) {
@@ -76,6 +77,12 @@ export class Availability {
   get lookup(): CableLookup {
     const settling = !this.#settled && this.#options.clock.monotonic() - this.tenure.lostMs < SETTLE_MS;
     return this.#options.elector.leader || settling ? 'all' : 'transit';
+  }
+
+  /** It is being stopped: nobody is to count on it any more, however well it has been until now. */
+  leave(): void {
+    this.#leaves = true;
+    this.#claim();
   }
 
   /** For a gateway that stops: the pods of its node go through the new one by now. */
@@ -111,6 +118,7 @@ export class Availability {
     const remotes = this.#seen?.remotes.accepted ?? [];
     return readiness({
       local: this.#seen?.local,
+      leaves: this.#leaves,
       leader: elector.leader,
       clusterId: config.clusterId,
       slot: this.slot,

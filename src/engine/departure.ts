@@ -21,6 +21,7 @@ const NODES_MS = 1500;
 export async function handOver(dependencies: EngineDependencies, state: EngineState): Promise<void> {
   const { elector, logger, config } = dependencies;
   const { availability } = state;
+  availability.leave();
   if (!elector.leader) await outlastHandOver(dependencies, state);
   if (!elector.leader || !elector.confirmed) return;
   const cableName = state.local.current?.spec.cable_name ?? '';

@@ -10,6 +10,8 @@ export interface Readiness {
 
 export interface ReadinessInputs {
   readonly local: LocalGateway | undefined;
+  /** It is being stopped. */
+  readonly leaves: boolean;
   readonly leader: boolean;
   readonly clusterId: string;
   /** undefined: its cluster does not announce it. */
@@ -31,7 +33,8 @@ export function readiness(inputs: ReadinessInputs): Readiness {
 }
 
 function obstacle(inputs: ReadinessInputs): string | undefined {
-  const { local, leader, slot } = inputs;
+  const { local, leader, leaves, slot } = inputs;
+  if (leaves) return 'it is being stopped';
   if (local === undefined) return 'the node was not looked at yet';
   const { ready, failures, driver } = local;
   if (!ready || driver === undefined) return failures[0] ?? 'its cable driver does not work';

@@ -177,6 +177,21 @@ test('a stopping gateway hands over first: the others switch while it still forw
   expect(carrier(second)).toBe(remote.ip);
 });
 
+test('also to one that has just failed itself: a gateway that goes is no choice, however well it has been', async () => {
+  const set = stage();
+  const { world, second, remote } = set;
+  await warm(set);
+  await world.clock.advance(40_000);
+  world.dead.add(second.ip);
+  await world.clock.advance(1000);
+  world.dead.delete(second.ip);
+  await world.clock.advance(5000);
+  const stoppedMs = world.clock.monotonic();
+  await running.shift()!.stop();
+  expect(carrier(remote)).toBe(second.ip);
+  expect(world.clock.monotonic() - stoppedMs).toBeLessThan(3000);
+});
+
 test('a leader that was cut off and comes back does not get in the way of the new one', async () => {
   const set = stage();
   const { world, west, first, second, east, remote, cutOff, reconnect } = set;

@@ -20,6 +20,7 @@ const WORKING = { ready: true, failures: [], driver: { slots: 2, description: 't
 
 const STANDBY: ReadinessInputs = {
   local: WORKING,
+  leaves: false,
   leader: false,
   clusterId: 'east',
   slot: 1,
@@ -55,6 +56,11 @@ describe('a standby is ready', () => {
 
 describe('a standby is not ready', () => {
   test.each([
+    [
+      'it is being stopped, whoever leads',
+      readiness({ ...STANDBY, leaves: true, leader: true }),
+      'it is being stopped',
+    ],
     ['its node was not looked at', readiness({ ...STANDBY, local: undefined }), 'the node was not looked at yet'],
     ['nobody announces it', readiness({ ...STANDBY, slot: undefined }), 'does not announce it'],
     ['no gateway answers', hearing('waiting', 'silent'), 'no other cluster answers through its cables (west)'],
