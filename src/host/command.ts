@@ -3,6 +3,7 @@ import { messageOf } from '../runtime/errors.ts';
 import { childEnvironment } from '../runtime/environment.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { RecentLooks } from './recent.ts';
+import { openSpool } from './spool.ts';
 
 /** How one program run is limited and fed. */
 export interface RunOptions {
@@ -12,6 +13,11 @@ export interface RunOptions {
   /** Exit codes that do not reject; default [0]. */
   readonly okExitCodes?: readonly number[];
   readonly signal?: AbortSignal;
+  /**
+   * It writes its output a word at a time: into a file in memory, which is read when it has ended, where there is one. To
+   * be woken for each word costs many times what the program does.
+   */
+  readonly wordy?: boolean;
 }
 
 export interface RunResult {
@@ -101,7 +107,9 @@ function startFailure(program: string, error: NodeJS.ErrnoException): string {
 function execute(program: string, args: readonly string[], options: RunOptions, timeoutMs: number): Promise<Finished> {
   const { signal, stdin = '' } = options;
   return new Promise((resolve) => {
-    const child = spawn(program, args, { env: childEnvironment({ LC_ALL: 'C' }) });
+    const spool = options.wordy === true ? openSpool() : undefined;
+    const stdio = ['pipe', spool?.descriptor ?? 'pipe', 'pipe'] as const;
+    const child = spawn(program, args, { env: childEnvironment({ LC_ALL: 'C' }), stdio: [...stdio] });
     const output = { stdout: '', stderr: '' };
     let reason: string | undefined;
     const kill = (why: string): void => {
@@ -110,18 +118,23 @@ function execute(program: string, args: readonly string[], options: RunOptions, 
     };
     const cancel = (): void => kill('cancelled');
     const timer = setTimeout(() => kill(`not finished after ${timeoutMs} ms, killed`), timeoutMs);
+    let finished = false;
     const finish = (exitCode: number | null, why: string | undefined): void => {
+      // A program that could not be started says so, and is then closed.
+      if (finished) return;
+      finished = true;
       clearTimeout(timer);
       signal?.removeEventListener('abort', cancel);
+      if (spool !== undefined) output.stdout = spool.take();
       resolve({ ...output, exitCode: exitCode ?? undefined, ...(why === undefined ? {} : { reason: why }) });
     };
     child.on('error', (error) => finish(null, startFailure(program, error)));
     child.on('close', (code, killedBy) => finish(reason === undefined ? code : null, reason ?? killedBy ?? undefined));
     for (const name of ['stdout', 'stderr'] as const) {
-      child[name].setEncoding('utf8').on('data', (text: string) => (output[name] += text));
+      child[name]?.setEncoding('utf8').on('data', (text: string) => (output[name] += text));
     }
     // A program that ends without having read its input says why by itself.
-    child.stdin.on('error', () => undefined).end(stdin);
+    child.stdin?.on('error', () => undefined).end(stdin);
     signal?.addEventListener('abort', cancel);
     if (signal?.aborted === true) cancel();
   });

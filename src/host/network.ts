@@ -5,7 +5,7 @@ import { describeStep } from '../net/plan.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { applyPlan } from './apply.ts';
 import { answerOf, readBatch } from './batch.ts';
-import { lookOnce, type CommandRunner } from './command.ts';
+import { CommandError, lookOnce, type CommandRunner } from './command.ts';
 import {
   MAIN_TABLE,
   addressStates,
@@ -40,6 +40,23 @@ async function observeFdb(
   return parseFdb(link, stdout);
 }
 
+/** The entries of overlays by name, asked for before it is known whether these are there. */
+async function observeOverlays(
+  runner: CommandRunner,
+  { overlays = [] }: Ownership,
+  signal?: AbortSignal,
+): Promise<ReadonlyMap<string, readonly NeighbourState[]>> {
+  const look = async (name: string): Promise<readonly (readonly [string, readonly NeighbourState[]])[]> => {
+    try {
+      return [[name, await observeFdb(runner, name, signal)]];
+    } catch (error) {
+      if (error instanceof CommandError && /cannot find device/i.test(error.stderr)) return [];
+      throw error;
+    }
+  };
+  return new Map((await Promise.all(overlays.map(look))).flat());
+}
+
 interface Observed {
   readonly links: readonly ObservedLink[];
   readonly routes: readonly RouteState[];
@@ -57,7 +74,8 @@ async function observeObjects(runner: CommandRunner, ownership: Ownership, signa
     return ['route', 'show', 'table', String(table), ...shared];
   });
   const questions = [['rule', 'show'], NETCONF_QUESTION, ...ofLinks, ...ofTables];
-  const outcomes = await readBatch(runner, questions, signal);
+  const overlays = observeOverlays(runner, ownership, signal);
+  const [outcomes, known] = await Promise.all([readBatch(runner, questions, signal), overlays]);
   const answer = (index: number, nothing?: RegExp): string =>
     answerOf(outcomes[index], (questions[index] ?? []).join(' '), nothing);
   const links = names.flatMap((_, index) => parseLinks(answer(2 + index, /does not exist|cannot find device/i)));
@@ -68,7 +86,9 @@ async function observeObjects(runner: CommandRunner, ownership: Ownership, signa
   const ours = (rule: RuleState): boolean =>
     ownership.rulePriorities.includes(rule.priority) && leadsTo.includes(rule.table);
   const vxlans = links.filter((link) => link.kind === 'vxlan');
-  const neighbours = await Promise.all(vxlans.map((link) => observeFdb(runner, link.name, signal)));
+  const entriesOf = async (name: string): Promise<readonly NeighbourState[]> =>
+    known.get(name) ?? observeFdb(runner, name, signal);
+  const neighbours = await Promise.all(vxlans.map((link) => entriesOf(link.name)));
   const settings = parseNetconf(answer(1));
   return { links, routes, rules: parseRules(answer(0)).filter(ours), neighbours: neighbours.flat(), settings };
 }

@@ -35,12 +35,15 @@ function sameAddress(a: string | undefined, b: string | undefined): boolean {
   return a === b || (a !== undefined && b !== undefined && canonicalAddress(a) === canonicalAddress(b));
 }
 
+function sameKind(a: RouteState, b: RouteState): boolean {
+  const sameType = (a.type ?? 'unicast') === (b.type ?? 'unicast') && (a.onlink ?? false) === (b.onlink ?? false);
+  return sameType && routeScope(a) === routeScope(b) && a.mtuBytes === b.mtuBytes;
+}
+
 /** Whether two routes with one key are alike in everything else. */
 function sameRoute(a: RouteState, b: RouteState): boolean {
-  const kind = (route: RouteState): string =>
-    [route.type ?? 'unicast', routeScope(route), route.mtuBytes ?? '', route.onlink ?? false].join(' ');
   const samePath = a.link === b.link && sameAddress(a.via, b.via) && sameAddress(a.source, b.source);
-  return samePath && kind(a) === kind(b);
+  return samePath && sameKind(a, b);
 }
 
 function ruleText(rule: RuleState): string {

@@ -15,6 +15,8 @@ export interface Ownership {
   readonly consultedTables?: readonly number[];
   /** Links created by the owner. */
   readonly links: readonly string[];
+  /** Those of them that are there nearly always, as VXLAN: what is on them is asked for together with all else. */
+  readonly overlays?: readonly string[];
 }
 
 /** The engine's route table with the remote CIDRs that cables carry. */
@@ -37,6 +39,7 @@ export const ROUTEAGENT_OWNERSHIP: Ownership = {
   rulePriorities: [149, 150],
   consultedTables: [CABLE_TABLE],
   links: ['vx-submariner'],
+  overlays: ['vx-submariner'],
 };
 
 /** The intra-cluster overlay. */

@@ -61,8 +61,8 @@ export interface RouteAgentView {
 }
 
 const RESYNC_MS = 30_000;
-/** What was seen of the kernel serves for so long while it reports nothing; the timer always looks anew. */
-export const OBSERVED_MS = 20_000;
+/** What was seen of the kernel serves for so long while it reports nothing; the timer, 27 s at least, looks anew. */
+export const OBSERVED_MS = 26_000;
 /** Changes that come together (a node and its Endpoint, a flood of kernel messages) are looked at once. */
 const SETTLE_MS = 20;
 /** The published status is at most so old, for its round-trip times. */

@@ -1,5 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
+import { readdirSync } from 'node:fs';
 import { CommandError, createRunner, formatCommand } from '../../src/host/command.ts';
+import { openSpool } from '../../src/host/spool.ts';
 import type { LogFields, Logger } from '../../src/runtime/logger.ts';
 
 function recordingLogger(lines: LogFields[]): Logger {
@@ -47,6 +49,18 @@ describe('createRunner', () => {
     await expect(run).rejects.toThrow('cancelled');
   });
 
+  test('a wordy program: the same results, and nothing stays open', async () => {
+    const before = readdirSync('/proc/self/fd').length;
+    const words = ['-c', 'for i in 1 2 3; do echo "wört $i"; done; cat; echo oops >&2; exit 4'];
+    const run = { wordy: true, stdin: 'hello\n', okExitCodes: [4] };
+    const expected = { exitCode: 4, stdout: 'wört 1\nwört 2\nwört 3\nhello\n', stderr: 'oops\n' };
+    expect(await runner.run('sh', words, run)).toEqual(expected);
+    await expect(runner.run('no-such-program', [], run)).rejects.toThrow(/program no-such-program not found$/);
+    await expect(runner.run('sleep', ['60'], { ...run, timeoutMs: 20 })).rejects.toThrow('not finished after 20 ms');
+    expect(readdirSync('/proc/self/fd')).toHaveLength(before);
+    expect(readdirSync('/dev/shm').filter((name) => name.startsWith('subctl-'))).toEqual([]);
+  });
+
   test('speaks the C locale and logs a line that can be pasted', async () => {
     expect((await runner.run('sh', ['-c', 'echo $LC_ALL'])).stdout).toBe('C\n');
     expect(lines.at(-1)?.['command']).toBe("sh -c 'echo $LC_ALL'");
@@ -55,4 +69,8 @@ describe('createRunner', () => {
 
 test('formatCommand quotes what a shell would read', () => {
   expect(formatCommand('nft', ['add', "it's", '', 'a/b.c'])).toBe(`nft add 'it'\\''s' '' a/b.c`);
+});
+
+test('without memory for files a spool is not had', () => {
+  expect(openSpool('/no/such/folder')).toBeUndefined();
 });
