@@ -1,4 +1,5 @@
 import type { Gateway } from '../api/types.ts';
+import type { OverlayUse } from '../host/overlayuse.ts';
 import type { PingWatcher } from '../host/ping.ts';
 import type { UdpSocket } from '../host/udp.ts';
 import type { KubeClient, KubeObject } from '../kube/client.ts';
@@ -62,6 +63,8 @@ export interface EngineDependencies {
   /** Calls back when somebody changed the network of the node, until the engine is stopped; never rejects. */
   readonly watchKernel: (onChange: () => void) => Promise<void>;
   readonly facts: NodeFacts;
+  /** How the overlay of the own cluster is used on this node; undefined where that is not known. */
+  readonly overlayUse?: () => OverlayUse | undefined;
   readonly publicIp: PublicIpSources;
   readonly ping: PingWatcher;
   readonly openSocket: (port: number) => Promise<UdpSocket>;

@@ -5,18 +5,20 @@ import type { EngineDependencies, EngineState } from './context.ts';
 import { mayLetGo, pickSuccessor, type DepartureInput, type Leaver } from './ha/handover.ts';
 import { leaseIdentity } from './tenure.ts';
 
-/** Longest time a gateway that is told to stop waits for others to take its traffic. */
-const LIMIT_MS = 6000;
+/** Longest time a gateway that is told to stop waits for others to take its traffic; its pod is given 15 s for all. */
+const LIMIT_MS = 8000;
 const OFFER_MS = 2000;
 const LOOK_MS = 50;
 /** The last change of the node's routes is given so long. */
 const CABLES_MS = 2000;
-/** So long the nodes of the cluster are given to follow the new Endpoint. */
+/** So long the nodes of the cluster are given to follow the new Endpoint, at least. */
 const NODES_MS = 1500;
+/** Nothing must have come from them for so long. */
+const QUIET_MS = 500;
 
 /**
  * Lets a standby take over before this gateway stops: make before break. Returns when nobody sends here any more, at the
- * latest after 6 s; at once for a gateway that is not active or has no standby. Never rejects.
+ * latest after 8 s; at once for a gateway that is not active or has no standby. Never rejects.
  */
 export async function handOver(dependencies: EngineDependencies, state: EngineState): Promise<void> {
   const { elector, logger, config } = dependencies;
@@ -40,11 +42,17 @@ export async function handOver(dependencies: EngineDependencies, state: EngineSt
 }
 
 /** Told to stop right after it has handed over: the nodes of the cluster are given their time here, too. */
-async function outlastHandOver({ clock, ...rest }: EngineDependencies, state: EngineState): Promise<void> {
+async function outlastHandOver(dependencies: EngineDependencies, state: EngineState): Promise<void> {
+  const { clock } = dependencies;
   const { availability } = state;
   if (!availability.standsBy || availability.lookup !== 'all') return;
-  await clock.sleep(Math.max(0, availability.tenure.lostMs + NODES_MS - clock.monotonic()));
-  await leaveWayOut({ clock, ...rest }, state);
+  const traffic = new NodesTraffic(dependencies);
+  const limitMs = clock.monotonic() + LIMIT_MS;
+  for (let nowMs = clock.monotonic(); nowMs < limitMs; nowMs = clock.monotonic()) {
+    if (traffic.isElsewhere(nowMs) && nowMs - availability.tenure.lostMs >= NODES_MS) break;
+    await clock.sleep(LOOK_MS);
+  }
+  await leaveWayOut(dependencies, state);
 }
 
 /** From now on only what other nodes still send here goes into the cables: the other clusters give them up when this gateway has gone. */
@@ -69,18 +77,40 @@ function successorOf({ availability, pulse }: EngineState, leaver: Leaver): stri
   return gateways.find(({ spec }) => spec.cable_name === successor?.cableName)?.spec.hostname;
 }
 
+/** What has been seen of the traffic of the own cluster's nodes. */
+class NodesTraffic {
+  readonly #use: EngineDependencies['overlayUse'];
+  #received: number | undefined;
+  #quietSinceMs = Number.NEGATIVE_INFINITY;
+
+  constructor({ overlayUse }: EngineDependencies) {
+    this.#use = overlayUse;
+  }
+
+  /** Whether nothing comes from other nodes any more, and the pods of this one leave through another gateway. */
+  isElsewhere(nowMs: number): boolean {
+    const use = this.#use?.();
+    if (use === undefined) return true;
+    if (this.#received !== use.received) this.#quietSinceMs = nowMs;
+    this.#received = use.received;
+    return use.leadsOut && nowMs - this.#quietSinceMs >= QUIET_MS;
+  }
+}
+
 async function departed(
-  { clock, logger }: EngineDependencies,
+  dependencies: EngineDependencies,
   { availability, pulse }: EngineState,
   leaver: Leaver,
 ): Promise<void> {
+  const { clock, logger } = dependencies;
+  const traffic = new NodesTraffic(dependencies);
   const startedMs = clock.monotonic();
   let switchedMs: DepartureInput['switchedMs'];
   let elsewhereMs = Number.POSITIVE_INFINITY;
   for (;;) {
     const nowMs = clock.monotonic();
     elsewhereMs = availability.activeElsewhere === undefined ? Number.POSITIVE_INFINITY : Math.min(elsewhereMs, nowMs);
-    const nodesSwitched = nowMs - elsewhereMs >= NODES_MS;
+    const nodesSwitched = traffic.isElsewhere(nowMs) && nowMs - elsewhereMs >= NODES_MS;
     const input = { nowMs, startedMs, limitMs: LIMIT_MS, switchedMs, leaver, peers: pulse.reports(), nodesSwitched };
     const departure = mayLetGo(input);
     switchedMs = departure.switchedMs;

@@ -5,6 +5,7 @@ import { GATEWAY_LEASE, TUNNEL_PORT } from '../api/names.ts';
 import type { Gateway } from '../api/types.ts';
 import { createRunner, type CommandRunner } from '../host/command.ts';
 import { watchNetwork } from '../host/monitor.ts';
+import { overlayUse } from '../host/overlayuse.ts';
 import { createPingWatcher } from '../host/ping.ts';
 import { removeState, ROUTEAGENT_STATE } from '../host/statefolder.ts';
 import { RecentLooks } from '../host/recent.ts';
@@ -22,7 +23,7 @@ import type { Lease, Node, Service } from '../kube/objects.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import { createStore, type Store } from '../kube/store.ts';
 import { ipFamily } from '../net/cidr.ts';
-import { ENGINE_OWNERSHIP } from '../net/ownership.ts';
+import { ENGINE_OWNERSHIP, OVERLAY } from '../net/ownership.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { printDebugState } from '../runtime/debugstate.ts';
 import { serveEndpoints } from '../runtime/endpoints.ts';
@@ -201,6 +202,7 @@ async function serve(config: EngineConfig, client: KubeClient, logger: Logger, s
       former: new FormerDriver({ stateDir, create, logger }),
       watchKernel,
       facts: nodeFacts(runner),
+      overlayUse: () => overlayUse(OVERLAY.link),
       publicIp: publicIpSources(client, namespace),
       ping: createPingWatcher({ logger }),
       openSocket: (port) => openUdpSocket(port),

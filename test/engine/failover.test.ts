@@ -23,7 +23,7 @@ afterEach(async () => {
 });
 
 /** Cluster west with two gateways, the first of which can lose its power or its network; cluster east with one. */
-function stage() {
+function stage(how: Partial<EngineDependencies> = {}) {
   const world = new World();
   const add = (cluster: FakeCluster, name: string, ip: string, cni: string): FakeNode => {
     const node = world.addNode(name, ip, cni, path.join(folder, name));
@@ -37,7 +37,7 @@ function stage() {
   const remote = add(east, 'east-1', '172.31.0.11', '10.130.1.1');
   let dead = false;
   const link = new LossyLink(west.kube);
-  const doomed = startEngine(world, west, first, { client: linkTo(link.client, () => dead) });
+  const doomed = startEngine(world, west, first, { client: linkTo(link.client, () => dead), ...how });
   running.push(doomed, startEngine(world, east, remote));
   /** Nothing more comes from it, neither packets nor requests: the lease stays as it is. */
   const cutPower = (): void => {
@@ -175,6 +175,27 @@ test('a stopping gateway hands over first: the others switch while it still forw
   expect(first.cables.length).toBeGreaterThan(0);
   await world.clock.advance(1000);
   expect(carrier(second)).toBe(remote.ip);
+});
+
+test.each([
+  ['other nodes still send there', (over: boolean) => ({ received: over ? 0 : Math.random(), leadsOut: true })],
+  ['its own pods still leave there', (over: boolean) => ({ received: 0, leadsOut: over })],
+])('and it stays as long as %s', async (_what, use) => {
+  let over = false;
+  const set = stage({ overlayUse: () => use(over) });
+  const { world, second, remote } = set;
+  await warm(set);
+  let ended = false;
+  const stopping = running
+    .shift()!
+    .stop()
+    .then(() => (ended = true));
+  await world.until('west-2 carries', () => carrier(remote) === second.ip, 2000);
+  await world.clock.advance(4000);
+  expect(ended).toBe(false);
+  over = true;
+  await world.clock.advance(800);
+  await stopping;
 });
 
 test('also to one that has just failed itself: a gateway that goes is no choice, however well it has been', async () => {

@@ -68,6 +68,8 @@ const isBetween =
 const operator = ['-n', OPERATOR_NAMESPACE];
 const GATEWAY_LABEL = 'submariner.io/gateway';
 const AWAY_MS = 60_000;
+/** A node of a busy cluster may follow that late. */
+const LATE_MS = 4000;
 /** So long a gateway that has failed is not quite trusted, by itself neither. */
 const DOUBT_MS = 31_000;
 
@@ -136,6 +138,22 @@ const planned: readonly Scenario[] = [
     moves: 'yes',
     breaks: async ({ world, active }) => {
       world.kubectl('--context', 'east', ...operator, 'delete', '--wait=false', gatewayPod(world, active));
+      return [];
+    },
+    mends: nothing,
+    limits: () => UNNOTICED,
+    afterwards: UNNOTICED,
+    fromStandby: true,
+  },
+  {
+    name: 'drain-late-node',
+    what: 'the pod of the active gateway is deleted while a node takes its time to follow',
+    moves: 'yes',
+    breaks: async ({ world, active }) => {
+      await world.fault('east', world.worker('east'), '--pause-process', 'routeagent');
+      world.kubectl('--context', 'east', ...operator, 'delete', '--wait=false', gatewayPod(world, active));
+      await pause(LATE_MS);
+      await world.fault('--heal');
       return [];
     },
     mends: nothing,
