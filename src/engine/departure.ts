@@ -6,7 +6,7 @@ import { mayLetGo, pickSuccessor, type DepartureInput, type Leaver } from './ha/
 import { leaseIdentity } from './tenure.ts';
 
 /** Longest time a gateway that is told to stop waits for others to take its traffic; its pod is given 15 s for all. */
-const LIMIT_MS = 8000;
+const LIMIT_MS = 7000;
 const OFFER_MS = 2000;
 const LOOK_MS = 50;
 /** The last change of the node's routes is given so long. */
@@ -18,7 +18,7 @@ const QUIET_MS = 500;
 
 /**
  * Lets a standby take over before this gateway stops: make before break. Returns when nobody sends here any more, at the
- * latest after 8 s; at once for a gateway that is not active or has no standby. Never rejects.
+ * latest after 7 s; at once for a gateway that is not active or has no standby. Never rejects.
  */
 export async function handOver(dependencies: EngineDependencies, state: EngineState): Promise<void> {
   const { elector, logger, config } = dependencies;

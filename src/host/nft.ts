@@ -15,7 +15,11 @@ async function list(
   const result = await runner.run('nft', args, signal === undefined ? WORDY : { ...WORDY, signal });
   const { exitCode, stdout, stderr } = result;
   if (exitCode === 0 && stdout.endsWith('\n}\n')) return stdout;
-  if (exitCode === 0) throw new CommandError('nft', args, { stdout: '', stderr: 'its listing has no end' });
+  if (exitCode === 0)
+    throw new CommandError('nft', args, {
+      stdout: '',
+      stderr: 'it printed only a part of the table (is there memory left, also in /dev/shm?)',
+    });
   if (stderr.includes('No such file or directory')) return '';
   throw new CommandError('nft', args, result);
 }

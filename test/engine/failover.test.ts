@@ -178,11 +178,11 @@ test('a stopping gateway hands over first: the others switch while it still forw
 });
 
 test.each([
-  ['other nodes still send there', (over: boolean) => ({ received: over ? 0 : Math.random(), leadsOut: true })],
-  ['its own pods still leave there', (over: boolean) => ({ received: 0, leadsOut: over })],
+  ['other nodes still send there', (ms: number, over: boolean) => ({ received: over ? 0 : ms, leadsOut: true })],
+  ['its own pods still leave there', (_ms: number, over: boolean) => ({ received: 0, leadsOut: over })],
 ])('and it stays as long as %s', async (_what, use) => {
   let over = false;
-  const set = stage({ overlayUse: () => use(over) });
+  const set = stage({ overlayUse: () => use(set.world.clock.monotonic(), over) });
   const { world, second, remote } = set;
   await warm(set);
   let ended = false;
