@@ -17,7 +17,7 @@ export async function main(args: readonly string[] = process.argv.slice(2)): Pro
   const interruption = new Interruption(process);
   const context = createContext(interruption);
   try {
-    const program = buildProgram(context);
+    const program = buildProgram(context, args);
     await program.parseAsync([...normaliseArguments(program, args)], { from: 'user' });
   } catch (error) {
     const { text, exitCode } = describeFailure(error, context.version);

@@ -1,8 +1,8 @@
-// Bundles every entry of the product into dist/: one file an entry, client-node as a file of its own that only the
-// commands which need a kubeconfig load. Prints the sizes.
+// Bundles every entry of the product into dist/: one file an entry (subctl with a file for each command that it loads when
+// it runs it), client-node as a file of its own that only the commands which need a kubeconfig load. Prints the sizes.
 import { build } from 'esbuild';
 import { builtinModules } from 'node:module';
-import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 import { licensesText, packageFolders } from './licenses.ts';
@@ -11,12 +11,19 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const { version, engines } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 const wanted = engines.node.replace(/[^\d.]/g, '');
 
+const versionCheck = `{ const have = process.versions.node.split('.').map(Number), want = '${wanted}'.split('.').map(Number);
+  if (have[0] < want[0] || (have[0] === want[0] && have[1] < want[1])) {
+    process.stderr.write('Error: Node.js ${wanted} or newer is needed, this is ' + process.versions.node + '\\n'); process.exit(1); } }`;
+
 // CommonJS dependencies call require(); the version check speaks before any newer syntax or API can fail.
 const banner = `import { createRequire as __createRequire } from 'node:module';
 const require = __createRequire(import.meta.url);
-{ const have = process.versions.node.split('.').map(Number), want = '${wanted}'.split('.').map(Number);
-  if (have[0] < want[0] || (have[0] === want[0] && have[1] < want[1])) {
-    process.stderr.write('Error: Node.js ${wanted} or newer is needed, this is ' + process.versions.node + '\\n'); process.exit(1); } }`;
+${versionCheck}`;
+/** The same for a program in many files: all is in them but Node's own modules, and nothing is paid for each file. */
+const lazyBanner = `${versionCheck}
+const require = (name) => { const found = process.getBuiltinModule(name);
+  if (found === undefined) throw Object.assign(new Error("Cannot find module '" + name + "'"), { code: 'MODULE_NOT_FOUND' });
+  return found; };`;
 
 /** Libraries (and what is used of each) that only some commands load, each a bundle of its own, so that `subctl --help` need not parse them. */
 const LAZY_PACKAGES = { inquirer: 'default', execa: 'execa', ws: '*' };
@@ -49,12 +56,30 @@ const lazyBuiltins = {
   setup(builder) {
     const builtin = new RegExp(`^(node:.*|${builtinModules.filter((name) => !name.startsWith('_')).join('|')})$`);
     builder.onResolve({ filter: builtin }, ({ path: name, kind }) =>
-      kind === 'require-call' ? undefined : { path: name.replace(/^node:/, ''), namespace: 'builtin' },
+      kind === 'import-statement' ? { path: name.replace(/^node:/, ''), namespace: 'builtin' } : undefined,
     );
     builder.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path: name }) => ({
       contents: `module.exports = process.getBuiltinModule(${JSON.stringify(`node:${name}`)})`,
       loader: 'js',
     }));
+  },
+};
+
+/** In a file of its own a CommonJS library would have lost its named exports. */
+const noLibraryOfItsOwn = {
+  name: 'no-library-of-its-own',
+  setup(builder) {
+    builder.onResolve({ filter: /^[^./]/ }, ({ path: name, kind, importer }) =>
+      kind !== 'dynamic-import' || name.startsWith('node:')
+        ? undefined
+        : {
+            errors: [
+              {
+                text: `import('${name}') in ${importer}: import a module of ours that imports it, or add it to LAZY_PACKAGES`,
+              },
+            ],
+          },
+    );
   },
 };
 
@@ -66,7 +91,7 @@ function contentsOf({ from, start, library, exported = '*' }) {
 
 function pluginsOf({ library, lazy }) {
   if (library) return [];
-  return lazy ? [lazyClientNode, lazyPackages, lazyBuiltins] : [lazyClientNode];
+  return lazy ? [lazyClientNode, lazyPackages, lazyBuiltins, noLibraryOfItsOwn] : [lazyClientNode];
 }
 
 /** The packages of npm in each bundle, for bills of materials. */
@@ -83,21 +108,34 @@ function packagesIn(files) {
 }
 /** Every file that is in a bundle. */
 const bundled = new Set();
+/** Every file that was written to dist/. */
+const written = new Set();
+
+/** Where a bundle goes: one file, or one with what it always needs and others that it loads when it needs them. */
+function outputOf({ out, lazy }) {
+  if (lazy !== true) return { outfile: path.join(root, 'dist', `${out}.mjs`) };
+  return {
+    outdir: path.join(root, 'dist'),
+    outExtension: { '.js': '.mjs' },
+    entryNames: out,
+    chunkNames: `${out}-[hash]`,
+    splitting: true,
+  };
+}
 
 async function bundle(entry) {
   const { out } = entry;
-  const outfile = path.join(root, 'dist', `${out}.mjs`);
   const { metafile } = await build({
     absWorkingDir: root,
     stdin: { contents: contentsOf(entry), resolveDir: root, sourcefile: `${out}.entry.mjs` },
-    outfile,
+    ...outputOf(entry),
     bundle: true,
     platform: 'node',
     format: 'esm',
     target: 'node22',
     minifySyntax: true,
     minifyWhitespace: true,
-    banner: { js: banner },
+    banner: { js: entry.lazy === true ? lazyBanner : banner },
     define: { 'globalThis.SUBCTL_VERSION': JSON.stringify(version) },
     plugins: pluginsOf(entry),
     logLevel: 'warning',
@@ -106,7 +144,14 @@ async function bundle(entry) {
   });
   packages[out] = packagesIn(Object.keys(metafile.inputs));
   for (const file of Object.keys(metafile.inputs)) bundled.add(file);
-  return `${out}.mjs ${Math.round(statSync(outfile).size / 1024)} kB`;
+  const files = Object.entries(metafile.outputs);
+  for (const [file] of files) written.add(path.basename(file));
+  const kb = (bytes) => Math.round(bytes / 1024);
+  const beside =
+    files.length === 1
+      ? ''
+      : ` (in ${files.length} files ${kb(files.reduce((sum, [, { bytes }]) => sum + bytes, 0))} kB)`;
+  return `${out}.mjs ${kb(metafile.outputs[`dist/${out}.mjs`].bytes)} kB${beside}`;
 }
 
 /** What is in dist/ besides bundles. */
@@ -114,7 +159,7 @@ const OF_OTHERS = ['chart', 'LICENSES.txt'];
 
 /** Bundles of a former layout; the others are replaced in place, so that running programs find theirs. */
 function removeStale() {
-  const known = new Set(['packages.json', ...entries.map(({ out }) => `${out}.mjs`), ...OF_OTHERS]);
+  const known = new Set(['packages.json', ...written, ...OF_OTHERS]);
   for (const file of readdirSync(path.join(root, 'dist'))) {
     if (!known.has(file)) rmSync(path.join(root, 'dist', file), { recursive: true });
   }

@@ -13,6 +13,8 @@ export interface Example {
 export interface CommandDefinition<Options extends object> {
   /** Name and arguments, e.g. `join <broker-info>`. */
   readonly name: string;
+  /** Arguments of which there is more to say than their name. */
+  readonly arguments?: readonly Argument[];
   /** One line for the list of commands. */
   readonly summary: string;
   /** What the command promises, for its own help. */
@@ -34,6 +36,9 @@ export const GROUPS = {
   other: 'Other commands:',
 } as const;
 
+/** What is still to be added to a command: its flags and examples. */
+const details = new WeakMap<Command, () => void>();
+
 /** Adds a subcommand to a parent. */
 export function addCommand<Options extends object>(
   parent: Command,
@@ -44,9 +49,8 @@ export function addCommand<Options extends object>(
   command.summary(definition.summary).description(definition.description ?? definition.summary);
   if (definition.group !== undefined) command.helpGroup(definition.group);
   for (const alias of definition.aliases ?? []) command.alias(alias);
-  definition.flags?.(command);
-  addGlobalFlags(command);
-  addExamples(command, definition.examples);
+  for (const argument of definition.arguments ?? []) command.addArgument(argument);
+  postpone(command, definition);
   command.action(async (...received: unknown[]) => {
     const args = received.slice(0, -2).flat() as readonly string[];
     await definition.run(await createRun(command, context), args, command.opts<Options>());
@@ -57,15 +61,36 @@ export function addCommand<Options extends object>(
 /** Adds a command that only groups others; without a subcommand it prints its help and fails as wrong usage. */
 export function addGroup(
   parent: Command,
-  definition: Pick<CommandDefinition<object>, 'name' | 'summary' | 'description' | 'group' | 'examples'>,
+  definition: Pick<CommandDefinition<object>, 'name' | 'summary' | 'description' | 'group' | 'examples' | 'flags'>,
 ): Command {
   const command = parent.command(definition.name);
   command.summary(definition.summary).description(definition.description ?? definition.summary);
   if (definition.group !== undefined) command.helpGroup(definition.group);
   command.enablePositionalOptions();
-  addGlobalFlags(command);
-  addExamples(command, definition.examples);
+  postpone(command, definition);
   return command;
+}
+
+function postpone(command: Command, { flags, examples }: Pick<CommandDefinition<object>, 'flags' | 'examples'>): void {
+  details.set(command, () => {
+    flags?.(command);
+    addGlobalFlags(command);
+    addExamples(command, examples);
+  });
+}
+
+/**
+ * Gives the commands below one their flags and examples: those that the words of a command line may mean, or all of them.
+ * Two dozen flags for each of fifty commands would be felt at every start.
+ */
+export function addDetails(parent: Command, words?: ReadonlySet<string>): void {
+  for (const command of parent.commands) {
+    if (words === undefined || [command.name(), ...command.aliases()].some((name) => words.has(name))) {
+      details.get(command)?.();
+      details.delete(command);
+    }
+    addDetails(command, words);
+  }
 }
 
 async function createRun(command: Command, context: CommandContext): Promise<CommandRun> {
@@ -88,6 +113,17 @@ async function createRun(command: Command, context: CommandContext): Promise<Com
     print: (text) => terminal.stdout.write(text),
     access: () => (access ??= open()),
   };
+}
+
+/** A command as the list of commands shows it: that it takes flags need not be said, all do. */
+export function commandTerm(command: Command): string {
+  const names = [command.name(), command.alias()].filter((name) => name !== '' && name !== undefined);
+  return [names.join('|'), ...command.registeredArguments.map(argumentTerm)].join(' ');
+}
+
+function argumentTerm(argument: Argument): string {
+  const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+  return argument.required ? `<${name}>` : `[${name}]`;
 }
 
 /** Adds examples to the help of a command. */

@@ -66,7 +66,7 @@ function connectionOptions(): readonly Option[] {
   ].map((option) => option.helpGroup(CONNECTION_GROUP));
 }
 
-/** Made once: two dozen flags for each of thirty commands would be felt at every start. */
+/** Made once for all commands. */
 const SHARED: readonly Option[] = [...mainOptions(), ...connectionOptions().map((option) => option.hideHelp())];
 
 /** Adds the global flags to a command; flags it defines itself under the same name are left alone. */

@@ -49,8 +49,8 @@ function cut(text: string, maxWidth: number | undefined): string {
 /** A value as JSON (two blanks indentation) or YAML, ending in a line feed. */
 export async function renderStructured(value: unknown, format: 'json' | 'yaml'): Promise<string> {
   if (format === 'json') return `${JSON.stringify(value, undefined, 2)}\n`;
-  const { stringify } = await import('yaml');
-  return stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });
+  const { renderYaml } = await import('../kube/yaml.ts');
+  return renderYaml(value);
 }
 
 /** Several objects as one YAML stream or one JSON List, as kubectl apply -f reads them. */

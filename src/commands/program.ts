@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { addExamples, GROUPS } from './command.ts';
+import { addDetails, addExamples, commandTerm, GROUPS } from './command.ts';
 import type { CommandContext } from './context.ts';
 import { addGlobalFlags } from './globalflags.ts';
 import { registerBenchmark } from './benchmark/register.ts';
@@ -29,8 +29,11 @@ const EXAMPLES = [
   { what: 'See whether they are connected', command: 'subctl show connections' },
 ];
 
-/** The whole command line. Parsing rejects with a CommanderError instead of ending the process. */
-export function buildProgram(context: CommandContext): Command {
+/**
+ * The whole command line, or what it needs for the arguments it is to parse: a command that they do not name has no flags.
+ * Parsing rejects with a CommanderError instead of ending the process.
+ */
+export function buildProgram(context: CommandContext, args?: readonly string[]): Command {
   const program = new Command('subctl');
   program
     .description(
@@ -43,6 +46,7 @@ export function buildProgram(context: CommandContext): Command {
     .commandsGroup(GROUPS.other)
     .enablePositionalOptions()
     .exitOverride()
+    .configureHelp({ subcommandTerm: commandTerm })
     .showSuggestionAfterError()
     .configureOutput({
       writeOut: (text) => context.terminal.stdout.write(text),
@@ -75,5 +79,12 @@ export function buildProgram(context: CommandContext): Command {
   registerVersion(program, context);
   registerOptions(program, context);
   registerCompletion(program, context);
+  addDetails(program, wordsOf(args));
   return program;
+}
+
+/** The words that may name a command; undefined for all of them, as completion looks at every command. */
+function wordsOf(args: readonly string[] | undefined): ReadonlySet<string> | undefined {
+  if (args === undefined || args.includes('complete')) return undefined;
+  return new Set(args.map((arg) => arg.replace(/^--/, '')));
 }

@@ -16,10 +16,37 @@ function leaves(command: Command): readonly Command[] {
   return command.commands.length === 0 ? [command] : command.commands.flatMap(leaves);
 }
 
-function program(): Command {
+function program(args?: readonly string[]): Command {
   const sink = { write: () => undefined, isTTY: false };
-  return buildProgram({ terminal: { stdout: sink, stderr: sink }, version: '1' } as unknown as CommandContext);
+  return buildProgram({ terminal: { stdout: sink, stderr: sink }, version: '1' } as unknown as CommandContext, args);
 }
+
+/** The help of every command of a program. */
+function helps(command: Command): readonly string[] {
+  return [command.helpInformation(), ...command.commands.flatMap(helps)];
+}
+
+test('a command that a command line names, by any of its names, is complete; the list of commands does not depend on it', () => {
+  const walk = (path: readonly string[], full: Command): void => {
+    for (const name of [full.name(), ...full.aliases()]) {
+      let found = program([...path, name, '--help']);
+      for (const at of [...path, name]) {
+        const next = found.commands.find((one) => one.name() === at || one.aliases().includes(at));
+        if (next === undefined) throw new Error(`no command ${at}`);
+        found = next;
+      }
+      expect(found.helpInformation()).toBe(full.helpInformation());
+    }
+    for (const child of full.commands) walk([...path, full.name()], child);
+  };
+  for (const command of program().commands) walk([], command);
+  expect(program([]).helpInformation()).toBe(program().helpInformation());
+});
+
+test('completion sees the flags of all commands', () => {
+  expect(helps(program(['complete', '--', 'join', '--']))).toEqual(helps(program()));
+  expect(helps(program(['version']))).not.toEqual(helps(program()));
+});
 
 test('every command has a summary and an example in its help', async () => {
   const harness = new Harness({});

@@ -116,7 +116,7 @@ export class Harness {
       prompter: { ...NEVER, ...this.#options.prompter },
     };
     try {
-      const program = buildProgram(context);
+      const program = buildProgram(context, args);
       await program.parseAsync([...normaliseArguments(program, args)], { from: 'user' });
       return { stdout, stderr, exitCode: 0 };
     } catch (error) {

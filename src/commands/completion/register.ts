@@ -17,15 +17,15 @@ export function registerCompletion(program: Command, context: CommandContext): v
       { what: 'In fish', command: 'subctl completion fish | source' },
       { what: 'In PowerShell', command: 'subctl completion powershell | Out-String | Invoke-Expression' },
     ],
-    flags: (command) => command.addArgument(choiceArgument('<shell>', 'kind of shell', SHELLS)),
+    arguments: [choiceArgument('<shell>', 'kind of shell', SHELLS)],
     run: async (_run, [shell = '']) => (await import('./run.ts')).printScript(shell),
   });
   addCommand(program, context, {
-    name: 'complete',
+    name: 'complete [words...]',
     summary: 'answer the completion script',
     hidden: true,
     examples: [],
-    flags: (command) => command.argument('[words...]').allowUnknownOption().passThroughOptions(),
+    flags: (command) => command.allowUnknownOption().passThroughOptions(),
     run: async (run, words) => (await import('./run.ts')).completeWords(run, program, words),
   });
 }

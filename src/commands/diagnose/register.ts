@@ -69,8 +69,8 @@ export function registerDiagnose(program: Command, context: CommandContext): voi
       { what: 'Before clusters join', command: 'subctl diagnose --pre --contexts east,west' },
       { what: 'Without creating anything', command: 'subctl diagnose all --no-test-pods' },
     ],
+    flags: (command) => command.option('--pre', 'the same as the command pre: what can be known before join'),
   });
-  group.option('--pre', 'the same as the command pre: what can be known before join');
   addCommand<DiagnoseOptions>(group, context, {
     name: 'all',
     summary: 'all of the checks',

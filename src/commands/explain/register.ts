@@ -4,6 +4,8 @@ import type { CommandContext } from '../context.ts';
 import { addContextsFlag } from '../globalflags.ts';
 import type { ExplainOptions } from './run.ts';
 
+const PLACES = 'pod/[NAMESPACE/]NAME, node/NAME or an address, with CLUSTER: in front where it is not clear';
+
 /** `subctl explain FROM TO`. */
 export function registerExplain(program: Command, context: CommandContext): void {
   addCommand<ExplainOptions>(program, context, {
@@ -17,10 +19,11 @@ export function registerExplain(program: Command, context: CommandContext): void
       { what: 'From a node to an address', command: 'subctl explain node/east-2 10.131.2.3' },
       { what: 'As it was when gather looked', command: 'subctl explain --archive gather.tar.gz 10.130.2.3 10.131.2.3' },
     ],
+    arguments: [
+      new Argument('<from>', `where the packet starts: ${PLACES}`),
+      new Argument('<to>', 'where it is for: the same, or service/[NAMESPACE/]NAME'),
+    ],
     flags: (command) => {
-      const places = 'pod/[NAMESPACE/]NAME, node/NAME or an address, with CLUSTER: in front where it is not clear';
-      command.addArgument(new Argument('<from>', `where the packet starts: ${places}`));
-      command.addArgument(new Argument('<to>', 'where it is for: the same, or service/[NAMESPACE/]NAME'));
       addContextsFlag(command);
       command.addOption(new Option('--archive <file>', 'read an archive of subctl gather instead of the clusters'));
     },

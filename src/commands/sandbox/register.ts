@@ -54,7 +54,6 @@ type Run<Flags extends object> = (
 ) => (run: CommandRun, args: readonly string[], flags: Flags) => Promise<void>;
 
 type Definition<Flags extends object> = Omit<CommandDefinition<Flags>, 'run'> & {
-  readonly arguments?: readonly Argument[];
   readonly action: Run<Flags>;
 };
 
@@ -63,7 +62,6 @@ function add<Flags extends object>(group: Command, context: CommandContext, defi
   addCommand<Flags>(group, context, {
     ...definition,
     flags: (command) => {
-      for (const argument of definition.arguments ?? []) command.addArgument(argument);
       command.addOption(nameOption());
       definition.flags?.(command);
     },
