@@ -1,5 +1,6 @@
 // The fault suite: npm run test:faults [-- --driver vxlan,ipsec --only drain,node-kill]. Hands the words on to Jest.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { recordFolder, removeLeftovers } from './leftovers.mjs';
 
 const FLAGS = { '--driver': 'FAULT_DRIVERS', '--only': 'FAULT_ONLY' };
 const env = { ...process.env };
@@ -14,8 +15,13 @@ for (let at = 0; at < args.length; at += 1) {
   else env[name] = args[(at += 1)] ?? '';
 }
 const jest = ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js'];
-const run = spawnSync(process.execPath, [...jest, '--selectProjects', 'faults', '--runInBand', ...rest], {
+const record = recordFolder();
+const run = spawn(process.execPath, [...jest, '--selectProjects', 'faults', '--runInBand', ...rest], {
   stdio: 'inherit',
-  env,
+  env: { ...env, SUBCTL_TEST_RUN: record },
 });
-process.exit(run.status ?? 1);
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => run.kill(signal));
+run.once('error', ({ message }) => console.error(message));
+const status = await new Promise((resolve) => run.once('close', resolve));
+removeLeftovers(record);
+process.exit(status ?? 1);

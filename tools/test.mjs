@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { recordFolder, removeLeftovers } from './leftovers.mjs';
 
 const bin = (name) => path.join('node_modules', '.bin', name);
 const checks = [
@@ -15,8 +16,15 @@ const checks = [
 let passed = 0;
 let failed = 0;
 let interrupted = false;
-// The tests are interrupted as well; what remains of a sandbox, subctl sandbox down removes.
-process.on('SIGINT', () => (interrupted = true));
+const children = new Set();
+/** Jest ends at once, whether the terminal has told it or not; what its tests leave behind is removed at the end. */
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => {
+    interrupted = true;
+    for (const child of children) child.kill(signal);
+  });
+}
+const record = recordFolder();
 const started = Date.now();
 const elapsed = () => `${((Date.now() - started) / 1000).toFixed(1)} s`;
 
@@ -44,12 +52,20 @@ function backSeat() {
   }
 }
 
-function leaveBackSeat(dir) {
+async function leaveBackSeat(dir) {
   if (dir === undefined) return;
-  try {
-    rmdirSync(dir);
-  } catch {
-    console.log(`processes of the tests still run, see ${dir}/cgroup.procs`);
+  const endMs = Date.now() + 5000;
+  for (let left = false; !left;) {
+    try {
+      rmdirSync(dir);
+      left = true;
+    } catch {
+      if (Date.now() > endMs) {
+        console.log(`processes of the tests still run, see ${dir}/cgroup.procs`);
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
   }
 }
 
@@ -57,9 +73,12 @@ function leaveBackSeat(dir) {
 async function run(title, command, stdout, group) {
   const words =
     group === undefined ? command : ['sh', '-c', 'echo $$ >"$0" && exec "$@"', `${group}/cgroup.procs`, ...command];
-  const child = spawn(words[0], words.slice(1), { stdio: ['ignore', stdout, 'inherit'] });
+  const env = { ...process.env, SUBCTL_TEST_RUN: record };
+  const child = spawn(words[0], words.slice(1), { stdio: ['ignore', stdout, 'inherit'], env });
+  children.add(child);
   child.once('error', ({ message }) => console.log(message));
   const status = await new Promise((resolve) => child.once('close', resolve));
+  children.delete(child);
   console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${title} (${elapsed()})`);
   return status === 0;
 }
@@ -123,7 +142,8 @@ try {
   await jest('e2e: alone', 'e2e', e2e(`(?!(${CALM}|${BESIDE})\\.)[^/]+`));
 } finally {
   rmSync(out, { recursive: true, force: true });
-  leaveBackSeat(group);
+  removeLeftovers(record);
+  await leaveBackSeat(group);
 }
 console.log(`whole run: ${elapsed()}`);
 console.log(`${passed} passed, ${failed} failed`);

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { record } from '../runrecord.ts';
 
 export interface Finished {
   readonly code: number | null;
@@ -12,8 +13,8 @@ export interface Finished {
 
 /** One sandbox of a test: its own name and directory, `bin/subctl` run as a user runs it. */
 export class TestSandbox {
-  readonly name = `t-${randomBytes(3).toString('hex')}`;
   readonly root = mkdtempSync(path.join(tmpdir(), 'sbx-e2e-'));
+  readonly name = record(`t-${randomBytes(3).toString('hex')}`, this.root);
   readonly #running = new Set<ChildProcess>();
 
   start(args: readonly string[]): ChildProcess {

@@ -10,6 +10,7 @@ import { cableName } from '../../src/api/names.ts';
 import { createLogger } from '../../src/runtime/logger.ts';
 import { ReconcileLoop } from '../../src/runtime/loop.ts';
 import { patient } from './patience.ts';
+import { record } from '../runrecord.ts';
 
 /** Debug output of the drivers under test; empty unless CABLE_TEST_LOG names a level. */
 const logger = createLogger({
@@ -72,7 +73,7 @@ export interface SyncLoop {
 /** Gateways of several clusters around one WAN bridge, in network namespaces of their own. */
 export class CableTestbed {
   readonly gateways: readonly TestGateway[];
-  protected readonly id = `t-${Math.random().toString(36).slice(2, 8)}`;
+  protected readonly id = record(`t-${Math.random().toString(36).slice(2, 8)}`);
   readonly #folder = mkdtempSync(path.join(tmpdir(), 'cable-'));
   protected readonly children: ChildProcess[] = [];
   readonly #loops: (() => Promise<void>)[] = [];

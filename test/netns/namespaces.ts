@@ -2,10 +2,11 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { createRunner, type CommandRunner } from '../../src/host/command.ts';
 import { silentLogger } from '../../src/runtime/logger.ts';
+import { record } from '../runrecord.ts';
 
 /** Network namespaces of one test, named t-<random>-<short name>; nothing of it is in the machine's own namespace. */
 export class Namespaces {
-  readonly #prefix = `t-${randomBytes(3).toString('hex')}`;
+  readonly #prefix = record(`t-${randomBytes(3).toString('hex')}`);
   readonly #names: string[] = [];
   readonly #children: ChildProcess[] = [];
 

@@ -12,6 +12,7 @@ import { namespaceFile, namespacesOf, processesIn } from '../../src/sandbox/fabr
 import { clusterOf, nodeOf, plannedNamespaces, podNamespace, type SandboxPlan } from '../../src/sandbox/plan.ts';
 import { identify, isAlive } from '../../src/sandbox/processes.ts';
 import { pings, run, runIn, startIn, testPlan, tools, until } from './sandbox-testbed.ts';
+import { record } from '../runrecord.ts';
 
 jest.setTimeout(60_000);
 let plan: SandboxPlan;
@@ -63,7 +64,7 @@ describe('a fabric', () => {
 
   test('makes nothing in the network namespace of its maker', async () => {
     plan = testPlan(['east', 'west'], 2);
-    const maker = `t-${randomBytes(3).toString('hex')}`;
+    const maker = record(`t-${randomBytes(3).toString('hex')}`);
     execFileSync('ip', ['netns', 'add', maker]);
     others.push(maker);
     const inside: CommandRunner = {

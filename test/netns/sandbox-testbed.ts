@@ -16,12 +16,13 @@ import { nodeConfig } from '../../src/sandbox/node/config.ts';
 import { readRecords } from '../../src/sandbox/pods/record.ts';
 import { planSandbox, type NodePlan, type SandboxPlan } from '../../src/sandbox/plan.ts';
 import { isAlive, startDaemon, type ProcessIdentity } from '../../src/sandbox/processes.ts';
+import { record } from '../runrecord.ts';
 
 export const tools: FabricTools = { runner: createRunner({ logger: silentLogger }) };
 
 /** A plan with a name nobody else has. */
 export function testPlan(clusters: readonly string[], nodes: number): SandboxPlan {
-  return planSandbox({ name: `t-${randomBytes(3).toString('hex')}`, clusters, nodes, gateways: 1 });
+  return planSandbox({ name: record(`t-${randomBytes(3).toString('hex')}`), clusters, nodes, gateways: 1 });
 }
 
 export async function until<T>(what: string, look: () => Promise<T> | T, timeoutMs = 15_000): Promise<NonNullable<T>> {
