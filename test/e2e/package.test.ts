@@ -79,6 +79,33 @@ describe('the npm package', () => {
     expect(refused).toMatchObject({ status: 1, stderr: expect.stringContaining('none') });
   });
 
+  test('every file that subctl loads when it needs it can be loaded, and has what is asked of it', () => {
+    const dist = path.join(installed, 'dist');
+    const parts = readdirSync(dist).filter((file) => /^subctl.*\.mjs$/.test(file));
+    const wanted = parts.flatMap((file) => {
+      const text = readFileSync(path.join(dist, file), 'utf8');
+      const asked =
+        /(?:\{(?<names>[^{}]*)\}=await |\(await )import\("\.\/(?<from>[\w-]+\.mjs)"\)(?:\)\.(?<name>\w+))?/g;
+      return [...text.matchAll(asked)].map(({ groups = {} }) => ({
+        from: groups['from'] ?? '',
+        names: groups['name'] === undefined ? namesIn(groups['names'] ?? '') : [groups['name']],
+      }));
+    });
+    expect(wanted.length).toBeGreaterThan(30);
+    const program = `
+      for (const file of ${JSON.stringify(parts.filter((part) => part !== 'subctl.mjs'))}) await import('${dist}/' + file);
+      for (const { from, names } of ${JSON.stringify(wanted)}) {
+        const found = await import('${dist}/' + from);
+        for (const name of names) if (found[name] === undefined) console.log(from + ' lacks ' + name);
+      }`;
+    const args = ['--input-type=module', '--eval', program];
+    expect(spawnSync(process.execPath, args, { encoding: 'utf8' })).toMatchObject({
+      status: 0,
+      stdout: '',
+      stderr: '',
+    });
+  });
+
   test('starts clusters and sets up a broker', () => {
     const good = (...args: readonly string[]): void => {
       const { status, stderr } = subctl(args);
@@ -115,6 +142,11 @@ describe('the npm package', () => {
     ]);
   });
 });
+
+/** What `{a,b:c,default:d}` takes out of a module. */
+function namesIn(pattern: string): readonly string[] {
+  return pattern.split(',').flatMap((part) => part.split(':')[0]?.trim() || []);
+}
 
 /** A folder with what the starter itself calls, and no node. */
 function tools(directory: string): string {
