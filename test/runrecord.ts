@@ -2,8 +2,9 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 /**
- * Writes down (and returns) the name of something a test makes on this machine, so that tools/leftovers.mjs finds it when the run is interrupted:
- * a sandbox with its folder, or namespaces by the prefix of their names. Nothing without SUBCTL_TEST_RUN=FOLDER.
+ * Writes down the name of something a test makes on this machine, so that tools/leftovers.mjs finds it when the run is
+ * interrupted: a sandbox with the folder that has its `state`, or namespaces by the prefix of their names. Returns the
+ * name; does no more without SUBCTL_TEST_RUN=FOLDER.
  */
 export function record(name: string, root = ''): string {
   const folder = process.env['SUBCTL_TEST_RUN'];

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { record } from '../runrecord.ts';
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { readonly version: string };
 
@@ -19,7 +20,7 @@ describe('the npm package', () => {
       .split('\n')
       .filter((name) => name !== '')
       .map((name) => name.replace('package/', ''));
-  const name = `t-${randomBytes(3).toString('hex')}`;
+  const name = record(`t-${randomBytes(3).toString('hex')}`, directory);
   const bin = path.join(directory, 'bin');
   /** `subctl` as it is on the user's PATH, with the Node.js of `node` or none. */
   const subctl = (

@@ -167,6 +167,8 @@ describe('one gateway', () => {
     expect(failure()).toContain('nodes is forbidden');
     cluster.kube.onCall = undefined;
     await world.until('the missing program', () => failure() === 'program ip not found', 60_000);
+    const elected = (): boolean => cluster.gateway(node)?.status.haStatus === 'active';
+    await expect(world.until('an election of a node that is not fit', elected, 30_000)).rejects.toThrow('not fit');
     failing.failure = undefined;
     await world.until('active', () => cluster.gateway(node)?.status.haStatus === 'active' && failure() === '', 60_000);
   });
