@@ -7,6 +7,7 @@ import { runBatch } from './batch.ts';
 import { describeFailure, type CommandRunner } from './command.ts';
 import { linkAddWords, routeWords, ruleWords } from './ip.ts';
 import { applyScript } from './nft.ts';
+import { PARTS, WITH_LINKS, type Part } from './recent.ts';
 import { setSysctl } from './sysctl.ts';
 
 /** One step that was not done. */
@@ -140,12 +141,23 @@ async function applyGroup(
 export async function applyPlan(runner: CommandRunner, plan: NetworkPlan, ownership: Ownership): Promise<void> {
   if (plan.length === 0) return;
   // What is looked at while the plan is being carried out is not remembered either.
-  runner.recent?.forget();
+  const parts = PARTS.filter((part) => plan.some((step) => changedParts(step).includes(part)));
+  runner.recent?.forget(parts);
   try {
     await carryOut(runner, plan, ownership);
-  } finally {
+    runner.recent?.forget(parts);
+  } catch (error) {
     runner.recent?.forget();
+    throw error;
   }
+}
+
+/** What is not as it was seen any more once the step is done. */
+function changedParts(step: PlanStep): readonly Part[] {
+  const group = groupOf(step);
+  if (group === 'nft') return ['nft'];
+  if (group === 'bridge') return ['fdb'];
+  return 'route' in step || 'rule' in step ? ['route'] : WITH_LINKS;
 }
 
 async function carryOut(runner: CommandRunner, plan: NetworkPlan, ownership: Ownership): Promise<void> {

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { messageOf } from '../runtime/errors.ts';
 import { childEnvironment } from '../runtime/environment.ts';
 import type { Logger } from '../runtime/logger.ts';
-import type { RecentLooks } from './recent.ts';
+import type { Part, RecentLooks } from './recent.ts';
 import { openSpool } from './spool.ts';
 
 /** How one program run is limited and fed. */
@@ -177,8 +177,13 @@ export function createRunner(dependencies: {
 }
 
 /** Looks through this runner: a recent answer when there is a good one, else a real look. */
-export function lookOnce<T>(runner: CommandRunner, question: string, look: () => Promise<T>): Promise<T> {
-  return runner.recent === undefined ? look() : runner.recent.take(question, look);
+export function lookOnce<T>(
+  { recent }: Pick<CommandRunner, 'recent'>,
+  parts: readonly Part[],
+  question: string,
+  look: () => Promise<T>,
+): Promise<T> {
+  return recent === undefined ? look() : recent.take(parts, question, look);
 }
 
 /** What went wrong, for a status or a log: the tool's own words when a tool said them. */

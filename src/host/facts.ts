@@ -74,7 +74,7 @@ export async function observeNode(
     ['route', 'show', 'default', ...main],
     ...podCidrs.map((cidr) => ['route', 'show', ...main, 'root', cidr]),
   ];
-  const answers = await lookOnce(runner, JSON.stringify(questions), async () =>
+  const answers = await lookOnce(runner, ['link', 'route'], JSON.stringify(questions), async () =>
     (await readBatch(runner, questions, signal)).map((outcome, index) =>
       answerOf(outcome, (questions[index] ?? []).join(' ')),
     ),

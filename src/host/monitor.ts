@@ -4,7 +4,7 @@ import { systemClock, type Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { leashed } from './leash.ts';
 import { lineReader } from './ping.ts';
-import type { RecentLooks } from './recent.ts';
+import { PARTS, WITH_LINKS, type Part, type RecentLooks } from './recent.ts';
 
 const RESTART_MS = 5000;
 /** A program that is not seen to listen after so long counts as one that does, but not as one to rely on. */
@@ -18,12 +18,22 @@ const MONITORS = [
   ['nft', 'monitor', 'destroy', 'chains'],
 ] as const;
 
+/** Routes and rules, as `ip monitor` reports them; all else is about a link, or may be. */
+const ROUTE_OR_RULE = /^(?:Deleted )?(?:\d+:\tfrom |(?:[a-z]+ )?(?:default|\d+\.\d+\.\d+\.\d+(?:\/\d+)?)(?: |$))/;
+
+/** What has to be looked at anew after a program has printed this line. */
+function reportedParts(program: (typeof MONITORS)[number][0], line: string): readonly Part[] {
+  if (LOST.test(line)) return PARTS;
+  if (program === 'nft') return ['nft'];
+  return ROUTE_OR_RULE.test(line) ? ['route'] : WITH_LINKS;
+}
+
 /** What watching the kernel needs. */
 export interface MonitorDependencies {
   readonly logger: Logger;
   readonly namespace?: string;
   readonly clock?: Clock;
-  /** Made to forget at every report, and to rely on the reports as long as all programs are listening. */
+  /** Made to forget what a report is about, and to rely on the reports as long as all programs are listening. */
   readonly recent?: RecentLooks;
 }
 
@@ -36,8 +46,8 @@ class Listeners {
     this.#recent = recent;
   }
 
-  heard(): void {
-    this.#recent?.forget();
+  heard(parts: readonly Part[]): void {
+    this.#recent?.forget(parts);
   }
 
   set(program: unknown, listening: boolean): void {
@@ -61,11 +71,11 @@ export async function watchNetwork(
   const { logger, namespace, clock = systemClock, recent } = dependencies;
   const prefix = namespace === undefined ? [] : ['nsenter', `--net=/run/netns/${namespace}`];
   const listeners = new Listeners(recent);
-  const onLine = (line: string): void => {
-    listeners.heard();
-    if (relevant.test(line) || LOST.test(line)) onChange();
-  };
-  const follow = async (words: readonly string[]): Promise<void> => {
+  const follow = async (words: (typeof MONITORS)[number]): Promise<void> => {
+    const onLine = (line: string): void => {
+      listeners.heard(reportedParts(words[0], line));
+      if (relevant.test(line) || LOST.test(line)) onChange();
+    };
     while (!signal.aborted) {
       const onListening = (sure: boolean): void => {
         listeners.set(words, sure);

@@ -46,13 +46,17 @@ async function observeOverlays(
   { overlays = [] }: Ownership,
   signal?: AbortSignal,
 ): Promise<ReadonlyMap<string, readonly NeighbourState[]>> {
-  const look = async (name: string): Promise<readonly (readonly [string, readonly NeighbourState[]])[]> => {
+  const entriesOf = async (name: string): Promise<readonly NeighbourState[] | undefined> => {
     try {
-      return [[name, await observeFdb(runner, name, signal)]];
+      return await observeFdb(runner, name, signal);
     } catch (error) {
-      if (error instanceof CommandError && /cannot find device/i.test(error.stderr)) return [];
+      if (error instanceof CommandError && /cannot find device/i.test(error.stderr)) return undefined;
       throw error;
     }
+  };
+  const look = async (name: string): Promise<readonly (readonly [string, readonly NeighbourState[]])[]> => {
+    const entries = await lookOnce(runner, ['fdb'], `fdb of ${name}`, () => entriesOf(name));
+    return entries === undefined ? [] : [[name, entries]];
   };
   return new Map((await Promise.all(overlays.map(look))).flat());
 }
@@ -61,7 +65,6 @@ interface Observed {
   readonly links: readonly ObservedLink[];
   readonly routes: readonly RouteState[];
   readonly rules: readonly RuleState[];
-  readonly neighbours: readonly NeighbourState[];
   /** Sysctls of the node that came with the rest. */
   readonly settings: ReadonlyMap<string, string>;
 }
@@ -74,8 +77,7 @@ async function observeObjects(runner: CommandRunner, ownership: Ownership, signa
     return ['route', 'show', 'table', String(table), ...shared];
   });
   const questions = [['rule', 'show'], NETCONF_QUESTION, ...ofLinks, ...ofTables];
-  const overlays = observeOverlays(runner, ownership, signal);
-  const [outcomes, known] = await Promise.all([readBatch(runner, questions, signal), overlays]);
+  const outcomes = await readBatch(runner, questions, signal);
   const answer = (index: number, nothing?: RegExp): string =>
     answerOf(outcomes[index], (questions[index] ?? []).join(' '), nothing);
   const links = names.flatMap((_, index) => parseLinks(answer(2 + index, /does not exist|cannot find device/i)));
@@ -85,26 +87,27 @@ async function observeObjects(runner: CommandRunner, ownership: Ownership, signa
   const leadsTo = [...tables, ...(ownership.consultedTables ?? [])];
   const ours = (rule: RuleState): boolean =>
     ownership.rulePriorities.includes(rule.priority) && leadsTo.includes(rule.table);
-  const vxlans = links.filter((link) => link.kind === 'vxlan');
-  const entriesOf = async (name: string): Promise<readonly NeighbourState[]> =>
-    known.get(name) ?? observeFdb(runner, name, signal);
-  const neighbours = await Promise.all(vxlans.map((link) => entriesOf(link.name)));
-  const settings = parseNetconf(answer(1));
-  return { links, routes, rules: parseRules(answer(0)).filter(ours), neighbours: neighbours.flat(), settings };
+  return { links, routes, rules: parseRules(answer(0)).filter(ours), settings: parseNetconf(answer(1)) };
+}
+
+interface Owned extends Observed {
+  readonly neighbours: readonly NeighbourState[];
+  readonly ruleset: Ruleset | undefined;
 }
 
 /** The owner's objects and its table; what was seen of them last may do where the kernel is watched. */
-function observeOwned(
-  runner: CommandRunner,
-  ownership: Ownership,
-  signal?: AbortSignal,
-): Promise<Observed & { readonly ruleset: Ruleset | undefined }> {
+async function observeOwned(runner: CommandRunner, ownership: Ownership, signal?: AbortSignal): Promise<Owned> {
   const { nftTable } = ownership;
-  return lookOnce(runner, `owner of ${nftTable}`, async () => {
-    const looks = [observeTable(runner, nftTable, signal), observeObjects(runner, ownership, signal)] as const;
-    const [ruleset, objects] = await Promise.all(looks);
-    return { ...objects, ruleset };
-  });
+  // nft takes longest, so it begins first.
+  const [ruleset, overlays, objects] = await Promise.all([
+    lookOnce(runner, ['nft'], nftTable, () => observeTable(runner, nftTable, signal)),
+    observeOverlays(runner, ownership, signal),
+    lookOnce(runner, ['link', 'route'], `owner of ${nftTable}`, () => observeObjects(runner, ownership, signal)),
+  ]);
+  const entriesOf = async ({ name }: ObservedLink): Promise<readonly NeighbourState[]> =>
+    overlays.get(name) ?? observeFdb(runner, name, signal);
+  const neighbours = await Promise.all(objects.links.filter(({ kind }) => kind === 'vxlan').map(entriesOf));
+  return { ...objects, neighbours: neighbours.flat(), ruleset };
 }
 
 /** What a caller wants to know beyond the owner's own objects. */

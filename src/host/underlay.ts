@@ -1,12 +1,13 @@
 import { ExpectedError } from '../runtime/errors.ts';
+import { answerOf, readBatch } from './batch.ts';
 import { lookOnce, type CommandRunner } from './command.ts';
 import { parseJsonList, parseLinks, type ObservedLink } from './ip.ts';
 
 /** All links of this node with their addresses; what was seen of them last may do where the kernel is watched. */
 export function observeLinks(runner: CommandRunner, signal?: AbortSignal): Promise<readonly ObservedLink[]> {
-  return lookOnce(runner, 'links', async () => {
-    const { stdout } = await runner.run('ip', ['-j', '-d', 'addr', 'show'], signal === undefined ? {} : { signal });
-    return parseLinks(stdout);
+  return lookOnce(runner, ['link'], 'links', async () => {
+    const [outcome] = await readBatch(runner, [['addr', 'show']], signal);
+    return parseLinks(answerOf(outcome, 'addr show'));
   });
 }
 

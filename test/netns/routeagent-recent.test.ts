@@ -24,6 +24,8 @@ interface Watched {
   /** Ages what was seen. */
   readonly clock: FakeClock;
   readonly counts: { looks: number; writes: number; reports: number };
+  /** Programs that were asked, in their order. */
+  readonly asked: string[];
   /** The n-th write from now on fails, nothing of it happens. */
   failWrite(n: number): void;
 }
@@ -49,10 +51,13 @@ function watched(short: string, k: number): Watched {
   const recent = new RecentLooks({ maxAgeMs: MAX_AGE_MS, clock });
   const inner = createRunner({ logger: silentLogger, namespace: spaces.name(short), recent });
   const counts = { looks: 0, writes: 0, reports: 0 };
+  const asked: string[] = [];
   let failing = 0;
   const run: CommandRunner['run'] = async (file, args, options) => {
-    if (reads(file, args)) counts.looks += 1;
-    else {
+    if (reads(file, args)) {
+      counts.looks += 1;
+      asked.push(file);
+    } else {
       counts.writes += 1;
       if (counts.writes === failing)
         throw new CommandError(file, args, { exitCode: 1, stdout: '', stderr: 'made to fail\n' });
@@ -71,6 +76,7 @@ function watched(short: string, k: number): Watched {
     at: stage({ ...inner, run }, k),
     clock,
     counts,
+    asked,
     failWrite: (n) => (failing = n === 0 ? 0 : counts.writes + n),
   };
 }
@@ -173,6 +179,23 @@ describe('what was seen last', () => {
     await untilRemembered(node);
     spaces.sh('n', 'ip route add 10.130.7.0/24 via 172.31.0.9 dev eth0');
     await untilLooking(node);
+  });
+
+  test.each([
+    ['ip route add 10.130.7.0/24 via 172.31.0.9 dev eth0', ['ip']],
+    ['ip route add unreachable 10.130.8.0/24', ['ip']],
+    ['ip rule add pref 77 lookup 77', ['ip']],
+    ['ip link add veth7 type veth peer name peer7', ['bridge', 'ip']],
+    ['ip addr add 10.9.0.1/24 dev eth0', ['bridge', 'ip']],
+    ['nft add table inet others; nft delete table inet others', ['nft']],
+  ])('after %s only what that may have changed is looked at anew', async (command, expected) => {
+    const node = watched('n', 2);
+    await untilRemembered(node);
+    node.asked.length = 0;
+    spaces.sh('n', command);
+    await untilLooking(node);
+    await untilRemembered(node);
+    expect([...new Set(node.asked)].toSorted()).toEqual(expected);
   });
 
   test.each([
