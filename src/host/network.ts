@@ -105,7 +105,7 @@ async function observeOwned(runner: CommandRunner, ownership: Ownership, signal?
     lookOnce(runner, ['link', 'route'], `owner of ${nftTable}`, () => observeObjects(runner, ownership, signal)),
   ]);
   const entriesOf = async ({ name }: ObservedLink): Promise<readonly NeighbourState[]> =>
-    overlays.get(name) ?? observeFdb(runner, name, signal);
+    overlays.get(name) ?? lookOnce(runner, ['fdb'], `entries of ${name}`, () => observeFdb(runner, name, signal));
   const neighbours = await Promise.all(objects.links.filter(({ kind }) => kind === 'vxlan').map(entriesOf));
   return { ...objects, neighbours: neighbours.flat(), ruleset };
 }

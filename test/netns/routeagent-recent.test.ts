@@ -3,8 +3,11 @@ import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { CommandError, createRunner, type CommandRunner } from '../../src/host/command.ts';
 import { watchNetwork } from '../../src/host/monitor.ts';
+import { observeNetwork } from '../../src/host/network.ts';
 import { RecentLooks } from '../../src/host/recent.ts';
+import { ROUTEAGENT_OWNERSHIP } from '../../src/net/ownership.ts';
 import { describePlan } from '../../src/net/plan.ts';
+import type { NetworkState } from '../../src/net/state.ts';
 import { RELEVANT } from '../../src/routeagent/relevant.ts';
 import { silentLogger } from '../../src/runtime/logger.ts';
 import { FakeClock } from '../fakes/clock.ts';
@@ -21,6 +24,7 @@ let stops: (() => Promise<void>)[];
 /** A route agent on a node whose kernel is watched, as the daemon has it. */
 interface Watched {
   readonly at: Stage;
+  readonly runner: CommandRunner;
   /** Ages what was seen. */
   readonly clock: FakeClock;
   readonly counts: { looks: number; writes: number; reports: number };
@@ -72,8 +76,10 @@ function watched(short: string, k: number): Watched {
     stop.abort();
     await watching;
   });
+  const runner = { ...inner, run };
   return {
-    at: stage({ ...inner, run }, k),
+    at: stage(runner, k),
+    runner,
     clock,
     counts,
     asked,
@@ -172,6 +178,18 @@ describe('what was seen last', () => {
     expect((await plan(node)).join('\n')).toMatch(expected);
     await untilRemembered(node);
     expect(await leftToDo('n', 2, [EAST_GATEWAY, WEST])).toEqual([]);
+  });
+
+  test('serves for the overlay of an owner that does not name it beforehand, too', async () => {
+    const node = watched('n', 2);
+    await untilRemembered(node);
+    const owner = { ...ROUTEAGENT_OWNERSHIP, overlays: [] };
+    const look = (): Promise<NetworkState> => observeNetwork(node.runner, owner, { sysctls: [] });
+    const before = await look();
+    expect(before.neighbours).not.toEqual([]);
+    const { looks } = node.counts;
+    expect(await look()).toEqual(before);
+    expect(node.counts.looks).toBe(looks);
   });
 
   test('a change of an object of others that ours depend on is seen, though it asks for nothing by itself', async () => {
