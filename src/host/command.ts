@@ -30,6 +30,8 @@ export interface RunResult {
 export interface CommandRunner {
   /** Where the kernel of this machine is being watched: what was seen of it last, as long as that is still good. */
   readonly recent?: RecentLooks;
+  /** Programs run in the network namespace of this process: what they would read in /proc/sys it can read itself. */
+  readonly here?: boolean;
   run(file: string, args: readonly string[], options?: RunOptions): Promise<RunResult>;
 }
 
@@ -173,7 +175,7 @@ export function createRunner(dependencies: {
     const outcome = exitCode === undefined ? { stdout, stderr } : { exitCode, stdout, stderr };
     throw new CommandError(file, args, outcome, finished.reason);
   };
-  return { run, ...(recent === undefined ? {} : { recent }) };
+  return { run, here: namespace === undefined, ...(recent === undefined ? {} : { recent }) };
 }
 
 /** Looks through this runner: a recent answer when there is a good one, else a real look. */
