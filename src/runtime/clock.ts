@@ -27,13 +27,14 @@ export const systemClock: Clock = {
         signal?.removeEventListener('abort', finish);
         resolve();
       };
-      // Timers count from when the event loop last looked at its clock, in whole milliseconds: they can fire early.
+      // Timers count from when the event loop last looked at its clock, in whole milliseconds: they can fire early. One more
+      // than asked for is nearly always enough, and saves a second one.
       const look = (): void => {
         const leftMs = due - performance.now();
         if (leftMs > 0) timer = setTimeout(look, Math.ceil(leftMs));
         else finish();
       };
-      let timer = setTimeout(look, ms);
+      let timer = setTimeout(look, Math.ceil(ms) + 1);
       signal?.addEventListener('abort', finish);
     }),
 };

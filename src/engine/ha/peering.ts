@@ -57,8 +57,8 @@ interface Entry {
 /** A peer that has not been heard for longer gets beats more rarely; it answers the first one it hears. */
 const GIVEN_UP_MS = 30_000;
 const RARE_MS = 1000;
-/** Peers whose time comes that soon are served together. */
-const BATCH_MS = 25;
+/** Peers whose time comes within this share of their interval are served together: one wake-up for all of them. */
+const BATCH_SHARE = 0.25;
 const URGENT_GAP_MS = 20;
 /** News is told so many times, because one datagram may be lost. */
 const URGENT_TIMES = 2;
@@ -167,7 +167,11 @@ export class Peering {
     const due = [...this.#entries.values()].filter((entry) => {
       const again = urgent && entry.repeat;
       if (urgent) entry.repeat = false;
-      return entry.dueMs <= nowMs + BATCH_MS || again || (urgent && this.#bodyOf(entry).bytes !== entry.sentBody);
+      return (
+        entry.dueMs <= nowMs + entry.pace.intervalMs * BATCH_SHARE ||
+        again ||
+        (urgent && this.#bodyOf(entry).bytes !== entry.sentBody)
+      );
     });
     if (urgent) {
       this.#urgent -= 1;
