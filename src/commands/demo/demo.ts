@@ -76,7 +76,9 @@ async function perform(demo: Demo): Promise<void> {
   if (a === undefined || b === undefined) throw new ExpectedError('the demo needs two clusters');
   try {
     await connect(demo, plan);
-    run.print(await subctl(demo, ['verify', '--context', a.name, '--tocontext', b.name]));
+    // All nodes share the cores of one machine, which may stand still for some seconds.
+    const patience = ['--connection-timeout', '20s'];
+    run.print(await subctl(demo, ['verify', '--context', a.name, '--tocontext', b.name, ...patience]));
   } catch (error) {
     if (!tools.signal.aborted)
       run.context.terminal.stderr.write(await describeTrouble(tools, flags.name, plan.clusters));
