@@ -104,6 +104,7 @@ async function observeOwned(runner: CommandRunner, ownership: Ownership, signal?
     observeOverlays(runner, ownership, signal),
     lookOnce(runner, ['link', 'route'], `owner of ${nftTable}`, () => observeObjects(runner, ownership, signal)),
   ]);
+  // A question of its own: what is remembered of an overlay that was not there yet is that it was not.
   const entriesOf = async ({ name }: ObservedLink): Promise<readonly NeighbourState[]> =>
     overlays.get(name) ?? lookOnce(runner, ['fdb'], `entries of ${name}`, () => observeFdb(runner, name, signal));
   const neighbours = await Promise.all(objects.links.filter(({ kind }) => kind === 'vxlan').map(entriesOf));

@@ -5,7 +5,7 @@ import { CommandError, type CommandRunner } from './command.ts';
 
 type Values = readonly (readonly [key: string, value: string])[];
 
-/** Without a program: starting one costs a thousand times as much. */
+/** From the files that sysctl reads, without starting it. */
 function readHere(keys: readonly string[]): Values {
   return keys.flatMap((key) => {
     try {

@@ -11,7 +11,7 @@ import { withTraffic } from './traffic.ts';
 const PATIENT =
   '--gateway-probe-interval 1000 --gateway-lease-duration 30 --gateway-renew-deadline 20 --gateway-retry-period 2';
 /**
- * No gateway waits for another one's time-out, which are 20 s and more here. How long the gap is depends on the machine, on
+ * No gateway waits until another one's lease has run out, 20 s and more here. How long the gap is depends on the machine, on
  * which all gateways start programs at the same moment.
  */
 const MOST_MS = 10_000;
