@@ -1,5 +1,6 @@
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import { ExpectedError } from '../runtime/errors.ts';
+import { appliersOf } from './appliers.ts';
 import type { KubeClient, KubeObject, ResourceType } from './client.ts';
 import { KubeApiError, isConflict, isForbidden, isNotFound } from './errors.ts';
 import type { CustomResourceDefinition } from './objects.ts';
@@ -44,8 +45,9 @@ const ESTABLISH_MS = 30_000;
 
 /**
  * Server-side applies objects in dependency order, waiting for CRDs to be served before anything else; the results in that
- * order. Rejects with ExpectedError at the first object that others manage differently (naming them), and with the client's
- * errors; what was applied before stays, and applying again continues.
+ * order. What another tool applies already, and just so, is left to that one. Rejects with ExpectedError at the first object
+ * that others manage differently (naming them), and with the client's errors; what was applied before stays, and applying
+ * again continues.
  */
 export async function applyObjects(
   client: KubeClient,
@@ -110,9 +112,12 @@ function matches(type: ResourceType, apiVersion: string, kind: string): boolean 
   return type.kind === kind && `${type.group}/${type.version}` === apiVersion;
 }
 
+/** An object as it is before it is applied; 'unknown' to those who may write but not read it. */
+type Before = KubeObject | 'unknown' | undefined;
+
 class ApplyRun {
   readonly #client: KubeClient;
-  readonly #options: ApplyObjectsOptions;
+  readonly #options: ApplyObjectsOptions & { readonly dryRun: boolean; readonly force: boolean };
   readonly #clock: Clock;
   readonly #definitions: readonly CustomResourceDefinition[];
   /** Namespaces and groups that only exist in a dry run. */
@@ -120,14 +125,16 @@ class ApplyRun {
 
   constructor(client: KubeClient, options: ApplyObjectsOptions, definitions: readonly CustomResourceDefinition[]) {
     this.#client = client;
-    this.#options = options;
+    this.#options = { ...options, dryRun: options.dryRun ?? false, force: options.force ?? false };
     this.#clock = options.clock ?? systemClock;
     this.#definitions = definitions;
   }
 
   async apply(type: ResourceType, object: KubeObject): Promise<AppliedObject> {
     const before = await this.#before(type, object);
-    const after = await this.#send(type, object);
+    const kept = await this.#keptByOthers(type, object, before);
+    if (kept !== undefined) return { object: kept, outcome: 'unchanged' };
+    const after = await this.#send(type, object, this.#options.dryRun);
     if (before === undefined) this.#imagine(after);
     const outcome =
       before === undefined
@@ -136,6 +143,18 @@ class ApplyRun {
           ? 'configured'
           : 'unchanged';
     return { object: after, outcome };
+  }
+
+  /**
+   * The object when another tool applies it, we never did, and it is as we want it, else undefined. Applying it would make
+   * us one of its managers, and the next change by that tool a conflict with us.
+   */
+  async #keptByOthers(type: ResourceType, object: KubeObject, before: Before): Promise<KubeObject | undefined> {
+    if (before === undefined || before === 'unknown' || this.#options.force) return undefined;
+    const appliers = appliersOf(before);
+    if (appliers.size === 0 || appliers.has(this.#options.fieldManager)) return undefined;
+    const after = await this.#send(type, object, true);
+    return sameContent(before, after) ? after : undefined;
   }
 
   /** Resolves when every CRD of this run is established; rejects with ExpectedError after 30 s, saying which is not and why. */
@@ -171,8 +190,7 @@ class ApplyRun {
       : `${refused.type}: ${refused.message ?? refused.reason ?? 'False'}`;
   }
 
-  /** The object as it is now; 'unknown' to those who may write but not read it. */
-  async #before(type: ResourceType, object: KubeObject): Promise<KubeObject | 'unknown' | undefined> {
+  async #before(type: ResourceType, object: KubeObject): Promise<Before> {
     const { namespace, name = '' } = object.metadata;
     try {
       return await this.#client.find(type, name, namespace === undefined ? {} : { namespace });
@@ -182,8 +200,8 @@ class ApplyRun {
     }
   }
 
-  async #send(type: ResourceType, object: KubeObject): Promise<KubeObject> {
-    const { fieldManager, dryRun = false, force = false, signal } = this.#options;
+  async #send(type: ResourceType, object: KubeObject, dryRun: boolean): Promise<KubeObject> {
+    const { fieldManager, force, signal } = this.#options;
     try {
       return await this.#client.apply(type, object, {
         fieldManager,
@@ -199,7 +217,7 @@ class ApplyRun {
   }
 
   #imagine(object: KubeObject): void {
-    if (this.#options.dryRun !== true) return;
+    if (!this.#options.dryRun) return;
     if (object.kind === RESOURCES.namespaces.kind) this.#imagined.add(`namespace ${object.metadata.name}`);
     if (isDefinition(object)) this.#imagined.add(`group ${object.spec.group}`);
   }

@@ -119,6 +119,19 @@ describe('applyObjects', () => {
     expect(kube.all(RESOURCES.daemonSets)[0]).toMatchObject({ spec: { image: '2' } });
   });
 
+  test('what another tool applies just so stays that tool’s alone, so that it can change it', async () => {
+    const kube = new FakeKube();
+    kube.showManagedFields = true;
+    const apply = async (image: string, fieldManager: string, force = false): Promise<string[]> =>
+      outcomes(await applyObjects(kube, [daemonSet(image)], { fieldManager, force }));
+    await apply('1', 'gitops');
+    expect(await apply('1', 'subctl')).toEqual(['DaemonSet d unchanged']);
+    expect(await apply('2', 'gitops')).toEqual(['DaemonSet d configured']);
+    await expect(apply('3', 'subctl')).rejects.toThrow('others manage .spec.image (managed by gitops)');
+    expect(await apply('2', 'subctl', true)).toEqual(['DaemonSet d unchanged']);
+    await expect(apply('3', 'gitops')).rejects.toThrow('others manage .spec.image (managed by subctl)');
+  });
+
   test('a dry run changes nothing, also where namespace and CRD do not exist yet', async () => {
     const kube = new FakeKube();
     kube.onCall = (call: FakeCall) =>

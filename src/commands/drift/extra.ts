@@ -1,4 +1,5 @@
 import { FIELD_MANAGER, OPERATOR_NAMESPACE } from '../../api/names.ts';
+import { appliersOf } from '../../kube/appliers.ts';
 import type { KubeClient, KubeObject, ResourceType } from '../../kube/client.ts';
 import { apiVersionOf, RESOURCES } from '../../kube/resources.ts';
 import type { Right } from '../rights.ts';
@@ -21,19 +22,9 @@ export function extraRights(verbs: readonly ('list' | 'delete')[]): readonly Rig
   return PLACES.map(({ type, namespace }) => ({ verbs, type, ...(namespace === undefined ? {} : { namespace }) }));
 }
 
-interface ManagedField {
-  readonly manager?: string;
-  readonly operation?: string;
-}
-
 /** Whether subctl applied an object, and no other tool did. */
-export function isOnlyOurs({ metadata }: KubeObject): boolean {
-  const fields = (metadata.managedFields ?? []) as readonly ManagedField[];
-  const appliers = fields.filter(({ operation, manager }) => operation === 'Apply' || manager === 'helm');
-  return (
-    appliers.length > 0 &&
-    appliers.every(({ manager, operation }) => manager === FIELD_MANAGER && operation === 'Apply')
-  );
+export function isOnlyOurs(object: KubeObject): boolean {
+  return [...appliersOf(object)].join() === FIELD_MANAGER;
 }
 
 function keyOf({ kind = '', metadata }: KubeObject): string {

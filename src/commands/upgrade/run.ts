@@ -1,4 +1,5 @@
-import { OPERATOR_NAMESPACE } from '../../api/names.ts';
+import { FIELD_MANAGER, OPERATOR_NAMESPACE } from '../../api/names.ts';
+import { appliersOf } from '../../kube/appliers.ts';
 import type { KubeClient, KubeObject } from '../../kube/client.ts';
 import { ExpectedError } from '../../runtime/errors.ts';
 import type { ClusterAccess } from '../access.ts';
@@ -129,19 +130,12 @@ function refuseWithoutSecrets(drifts: readonly ObjectDrift[]): void {
   );
 }
 
-interface ManagedField {
-  readonly manager?: string;
-  readonly operation?: string;
-}
-
 /** Objects that another tool applies would be put back by it: the upgrade belongs there. */
 function refuseOthers(daemonSets: readonly KubeObject[]): void {
-  const fields = daemonSets.flatMap(({ metadata }) => (metadata.managedFields ?? []) as readonly ManagedField[]);
-  const tools = fields
-    .filter(({ manager = '', operation }) => manager === 'helm' || (operation === 'Apply' && manager !== 'subctl'))
-    .map(({ manager = '' }) => manager);
+  const appliers = new Set(daemonSets.flatMap((one) => [...appliersOf(one)]));
+  const tools = [...appliers].filter((manager) => manager !== FIELD_MANAGER);
   if (tools.length === 0) return;
-  throw new ExpectedError(`the manifests of this cluster are applied by ${[...new Set(tools)].join(', ')}`, {
+  throw new ExpectedError(`the manifests of this cluster are applied by ${tools.join(', ')}`, {
     hint: 'Upgrade them there (subctl join broker-info.subm --dry-run prints them), or take them over with --take-over. Nothing was changed.',
   });
 }
