@@ -265,6 +265,38 @@ test('nodes that are away, and nodes where it fails, are named; they are cleaned
   expect(ours(west)).toEqual([]);
 });
 
+test('where the namespace is gone already, nodes are cleaned all the same, and the broker is not forgotten', async () => {
+  const { harness, east, west } = await joinedSet();
+  // What `helm uninstall` leaves: CRDs and labels.
+  for (const type of TYPES) {
+    for (const { metadata } of west.all(type)) {
+      const isChart = `${metadata.namespace} ${metadata.name}`.includes('submariner') && type !== RESOURCES.crds;
+      if (isChart) west.drop(type, metadata.name ?? '', metadata.namespace);
+    }
+  }
+  const shown = good(await harness.run('uninstall', '--context', 'west', '--dry-run'));
+  expect(shown.stderr).toContain('on 2 nodes: tunnels');
+  const outcome = good(await harness.run('uninstall', '--context', 'west', '--yes', '-o', 'json'));
+  expect(JSON.parse(outcome.stdout)).toMatchObject({
+    nodes: ['west-1', 'west-2'].map((name) => ({ node: name, outcome: 'cleaned' })),
+  });
+  expect(outcome.stderr).toContain('subctl uninstall --context west --broker-info broker-info.subm');
+  expect(ours(west)).toEqual([]);
+  expect(ours(east)).toContain(`Cluster ${BROKER}/west`);
+  good(await harness.run('uninstall', '--context', 'west', '--broker-info', 'broker-info.subm', '--yes'));
+  expect(ours(east).filter((name) => name.includes('west') && !name.startsWith('Role'))).toEqual([]);
+});
+
+test('where only a broker was deployed no node is touched', async () => {
+  const east = withRemoval(withControllers(new FakeKube([], 'https://east:6443'), 'uid-east'));
+  east.seed(RESOURCES.nodes, node('east-1'));
+  const harness = new Harness({ east });
+  good(await harness.run('deploy-broker', '--context', 'east'));
+  good(await harness.run('uninstall', '--context', 'east', '--yes'));
+  expect(east.calls.filter(({ verb, resource }) => verb === 'create' && resource === 'pods')).toEqual([]);
+  expect(ours(east)).toEqual([]);
+});
+
 test('cleaning single nodes of a joined cluster, or unknown ones, is refused', async () => {
   const { harness, west } = await joinedSet();
   const before = changes(west).length;

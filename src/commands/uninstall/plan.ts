@@ -48,6 +48,15 @@ export function isInstalled({ namespace, elsewhere, definitions, gatewayNodes, b
   return namespace || [elsewhere, definitions, gatewayNodes, brokers].some((found) => found.length > 0);
 }
 
+/**
+ * Whether the daemons were here once and their namespace is gone, by `helm uninstall` or by hand: nobody cleaned the nodes
+ * then. deploy-broker alone leaves nothing but a broker and CRDs.
+ */
+export function isStripped({ namespace, elsewhere, definitions, gatewayNodes, brokers }: Survey): boolean {
+  if (namespace) return false;
+  return elsewhere.length > 0 || gatewayNodes.length > 0 || (definitions.length > 0 && brokers.length === 0);
+}
+
 /** IDs of the other clusters of a broker. */
 export function otherMembers({ view }: HostedBroker, clusterUid: string): readonly string[] {
   const own = new Set(claimsOf(view, clusterUid));
@@ -80,8 +89,9 @@ function membershipLines(membership: Membership | undefined): readonly string[] 
   ];
 }
 
-function nodeLines({ namespace, nodes }: Survey): readonly string[] {
-  if (!namespace) return [];
+function nodeLines(survey: Survey): readonly string[] {
+  const { namespace, nodes } = survey;
+  if (!namespace && !isStripped(survey)) return [];
   const away = nodes.filter((node) => !isReady(node)).map(({ metadata }) => metadata.name ?? '');
   const what = 'tunnels, routes, rules, firewall tables, daemons and files; settings of the kernel are put back';
   return [

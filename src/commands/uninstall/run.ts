@@ -17,7 +17,15 @@ import { removeNamespace, removeUnusedDefinitions, remove, stopDaemons, unlabelG
 import { incompleteError } from './finish.ts';
 import { findMembership, leaveSet, type LeftSet } from './membership.ts';
 import type { UninstallOptions } from './options.ts';
-import { cleaningImages, DAEMON_SETS, isInstalled, planUninstall, requireNodes, type UninstallPlan } from './plan.ts';
+import {
+  cleaningImages,
+  DAEMON_SETS,
+  isInstalled,
+  isStripped,
+  planUninstall,
+  requireNodes,
+  type UninstallPlan,
+} from './plan.ts';
 import { uninstallRights } from './rights.ts';
 import { type Survey, surveyCluster } from './survey.ts';
 
@@ -87,7 +95,9 @@ async function carryOut(work: Uninstall, plan: UninstallPlan): Promise<void> {
   if (survey.namespace) records.push(...(await stop(work)));
   const left = await leave(work, plan);
   records.push(...left.records);
-  const nodes = survey.namespace ? await clean(work, plan.images, survey.nodes) : [];
+  const stripped = isStripped(survey);
+  if (stripped) await prepareNamespace(run, target.client);
+  const nodes = survey.namespace || stripped ? await clean(work, plan.images, survey.nodes) : [];
   records.push(...(await removeObjects(work, plan)));
   const used = await reporter.step('Removing CRDs that nobody uses', async () =>
     removeUnusedDefinitions(target.client),
@@ -96,6 +106,11 @@ async function carryOut(work: Uninstall, plan: UninstallPlan): Promise<void> {
   reportWritten(run, records);
   await printResult(run, resultFacts(work, left, nodes), records);
   for (const { name, objects } of used.used) reporter.info(`   kept: CRD ${name}, it has ${objects.length} objects`);
+  if (stripped && plan.membership === undefined) {
+    reporter.warn(
+      `its namespace was gone, so nothing says which broker it had; if one still knows it: subctl uninstall --context ${target.name} --broker-info broker-info.subm`,
+    );
+  }
   const problem = incompleteError(target.name, left, nodes);
   if (problem !== undefined) throw problem;
   reporter.done(`Cluster ${target.cluster} is as before it joined`);
@@ -148,8 +163,8 @@ async function removeObjects(
   await run.reporter.step(`Removing objects of cluster ${target.cluster}`, async (step) => {
     const tools = { client, deadline, onPending: step.update };
     records.push(...(await unlabelGateways(client, survey.gatewayNodes)));
-    if (survey.namespace) records.push(...(await removeNamespace(tools, OPERATOR_NAMESPACE)));
     for (const one of survey.elsewhere) records.push(...(await remove(client, one.type, one.name, one.namespace)));
+    if (survey.namespace || isStripped(survey)) records.push(...(await removeNamespace(tools, OPERATOR_NAMESPACE)));
     for (const { namespace } of plan.brokers) {
       records.push(...(await removeNamespace(tools, namespace)));
       for (const type of [RESOURCES.admissionPolicyBindings, RESOURCES.admissionPolicies])
