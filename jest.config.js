@@ -1,4 +1,4 @@
-/** One project a kind of test, so that each can be run alone: npm run test:unit, test:netns, test:e2e, test:faults, test:images. */
+/** One project a kind of test, so that each can be run alone: npm run test:unit, test:netns, test:e2e, test:faults, test:images, test:helm. */
 const base = {
   roots: ['<rootDir>/src', '<rootDir>/test'],
   testEnvironment: process.env['TEST_PATIENCE'] === undefined ? 'node' : '<rootDir>/tools/jest-patient.mjs',
@@ -19,11 +19,13 @@ export default {
         '<rootDir>/test/e2e/',
         '<rootDir>/test/faults/',
         '<rootDir>/test/images/',
+        '<rootDir>/test/helm/',
         '<rootDir>/test/kernel/guest/',
       ],
     },
     { ...base, displayName: 'netns', testMatch: ['<rootDir>/test/netns/**/*.test.ts'] },
     { ...base, displayName: 'images', testMatch: ['<rootDir>/test/images/**/*.test.ts'] },
+    { ...base, displayName: 'helm', testMatch: ['<rootDir>/test/helm/**/*.test.ts'] },
     { ...base, displayName: 'kernel', testMatch: ['<rootDir>/test/kernel/guest/**/*.test.ts'] },
     { ...base, displayName: 'faults', testMatch: ['<rootDir>/test/faults/**/*.test.ts'] },
     { ...base, displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/**/*.test.ts'] },

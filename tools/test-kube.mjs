@@ -1,8 +1,8 @@
 // Every test that needs an API server, against a real one: KUBEBUILDER_ASSETS=DIR npm run test:kube [-- --only unit|e2e]
 // Words after -- go on to Jest, e.g. --testPathPatterns kube/
-import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import path from 'node:path';
+import { runJest } from './jest-run.mjs';
 
 const HOW = `Make one from Debian's packages: npm run kube-apiserver -- DIR
 Then: KUBEBUILDER_ASSETS=DIR npm run test:kube`;
@@ -34,18 +34,16 @@ const UNIT = [
 
 /** Such a server takes its time to start. */
 const PATIENCE = '3';
-const env = { TEST_PATIENCE: PATIENCE, ...process.env, KUBEBUILDER_ASSETS: assets() };
+const env = { TEST_PATIENCE: process.env.TEST_PATIENCE ?? PATIENCE, KUBEBUILDER_ASSETS: assets() };
 const words = process.argv.slice(2);
 const at = words.indexOf('--only');
 const only = at < 0 ? undefined : words.splice(at, 2)[1];
-const jest = ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js', '--runInBand'];
 const runs = [
   { project: 'unit', files: UNIT.flatMap((file) => ['--runTestsByPath', file]) },
   { project: 'e2e', files: [] },
 ].filter(({ project }) => only === undefined || project === only);
-let failed = runs.length === 0;
-for (const { project, files } of runs) {
-  const args = [...jest, '--selectProjects', project, ...files, ...words];
-  failed = spawnSync(process.execPath, args, { stdio: 'inherit', env }).status !== 0 || failed;
-}
-process.exit(failed ? 1 : 0);
+process.exit(
+  await runJest(
+    runs.map(({ project, files }) => ({ args: ['--runInBand', '--selectProjects', project, ...files, ...words], env })),
+  ),
+);

@@ -2,52 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { objectsIn } from './objects.ts';
 import { TestSandbox } from './subctl.ts';
-
-interface Kubernetes {
-  readonly kind: string;
-  readonly type?: string;
-  readonly metadata: Readonly<Record<string, unknown>> & {
-    readonly name: string;
-    readonly annotations?: Readonly<Record<string, string>>;
-  };
-  readonly data?: Readonly<Record<string, string>>;
-  readonly [field: string]: unknown;
-}
-
-/** Kinds that join makes or changes in a cluster. */
-const KINDS = [
-  'namespaces',
-  'customresourcedefinitions',
-  'serviceaccounts',
-  'clusterroles',
-  'clusterrolebindings',
-  'roles',
-  'rolebindings',
-  'secrets',
-  'configmaps',
-  'submariners',
-  'nodes',
-  'daemonsets',
-];
-/** What every server and every writer gives of its own. */
-const OF_THE_SERVER = ['uid', 'resourceVersion', 'creationTimestamp', 'generation', 'managedFields'];
-const OF_THE_WRITER = ['kubectl.kubernetes.io/last-applied-configuration'];
-
-function without(object: object, keys: readonly string[]): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key)));
-}
-
-/** An object without what differs between two that were written alike; of a token only what kind it is. */
-function normalised({ status: _status, metadata, data, ...rest }: Kubernetes): unknown {
-  const { annotations = {}, ...plain } = without(metadata, OF_THE_SERVER) as Partial<Kubernetes['metadata']>;
-  const token = data?.['token'] === undefined ? {} : { token: 'a token' };
-  return {
-    ...rest,
-    metadata: { ...plain, annotations: without(annotations, OF_THE_WRITER) },
-    ...(data === undefined ? {} : { data: { ...data, ...token } }),
-  };
-}
 
 describe('manifests for GitOps', () => {
   const sandbox = new TestSandbox();
@@ -55,12 +11,7 @@ describe('manifests for GitOps', () => {
   const join = async (...flags: readonly string[]): Promise<string> =>
     sandbox.ok('join', 'broker-info.subm', ...west, ...flags, ...sandbox.kubeconfig);
   const file = path.join(sandbox.root, 'west.yaml');
-  const objects = (cluster: string): readonly unknown[] => {
-    const text = sandbox.kubectl('--context', cluster, 'get', KINDS.join(','), '--all-namespaces', '-o', 'json');
-    const { items } = JSON.parse(text) as { readonly items: readonly Kubernetes[] };
-    // Made by the cluster's controllers a moment later, each with a random name.
-    return items.filter(({ type }) => type !== 'kubernetes.io/service-account-token').map(normalised);
-  };
+  const objects = (cluster: string): readonly unknown[] => objectsIn(sandbox, cluster);
   /** kubectl apply as a person types it: one exit code and what it says. */
   const apply = (...flags: readonly string[]): { readonly code: number | null; readonly text: string } => {
     const args = [...sandbox.kubeconfig, '--context', 'west', '--cache-dir', path.join(sandbox.root, 'cache')];

@@ -21,16 +21,36 @@ const files = chartFiles(ROOT, RELEASE);
 const textOf = (name: string): string => files.find((file) => file.path === name)!.text;
 const defaults = parse(textOf('values.yaml')) as Readonly<Record<string, unknown>>;
 
-/** Debian's command line for Go's own text/template (package tmpl), which is what Helm renders with. */
-const RENDERER = 'tmpl';
+/** Debian's command line for Go's own text/template (package tmpl), which is what Helm renders with; HELM=FILE: Helm itself. */
+const HELM = process.env['HELM'];
+const RENDERER = HELM ?? 'tmpl';
 const missing = spawnSync(RENDERER, ['-help']).error === undefined ? undefined : `no program ${RENDERER}: bin/setup`;
 const withRenderer = missing === undefined ? test : test.skip;
 
 const directory = mkdtempSync(path.join(tmpdir(), 'subctl-chart-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-/** What `helm template --include-crds` prints: CRDs as they are, templates filled with the defaults overlaid by values. */
+/** What `helm template --include-crds` prints for values: CRDs as they are, templates filled with the defaults overlaid by them. */
 function helmTemplate(values: Readonly<Record<string, unknown>>): readonly KubeObject[] {
+  return HELM === undefined ? rendered(values) : objectsOf(templated(HELM, values));
+}
+
+function templated(helm: string, values: Readonly<Record<string, unknown>>): string {
+  const chart = path.join(directory, 'templated');
+  for (const { path: file, text } of files) {
+    mkdirSync(path.dirname(path.join(chart, file)), { recursive: true });
+    writeFileSync(path.join(chart, file), text);
+  }
+  const given = path.join(directory, 'values.json');
+  writeFileSync(given, JSON.stringify(values));
+  return execFileSync(helm, ['template', 'r', chart, '--include-crds', '-f', given], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+/** The same by Go's templates alone. */
+function rendered(values: Readonly<Record<string, unknown>>): readonly KubeObject[] {
   const { name, version } = RELEASE;
   const data = {
     Values: { ...defaults, ...values },
@@ -44,9 +64,9 @@ function helmTemplate(values: Readonly<Record<string, unknown>>): readonly KubeO
     return source;
   });
   execFileSync(RENDERER, ['-data', JSON.stringify(data), ...sources], { stdio: ['ignore', 'ignore', 'pipe'] });
-  const rendered = sources.map((source) => readFileSync(source.replace(/\.tmpl$/, ''), 'utf8'));
+  const manifests = sources.map((source) => readFileSync(source.replace(/\.tmpl$/, ''), 'utf8'));
   const definitions = files.filter(({ path: file }) => file.startsWith('crds/')).map(({ text }) => text);
-  return [...definitions, ...rendered].flatMap(objectsOf);
+  return [...definitions, ...manifests].flatMap(objectsOf);
 }
 
 function objectsOf(text: string): readonly KubeObject[] {
@@ -149,6 +169,16 @@ describe('the Helm chart', () => {
     expect(problemsOf({ ...required, nattPort: '4500' })).toHaveLength(1);
     expect(problemsOf({ ...required, cableDriver: 'pptp' })).toHaveLength(1);
     expect(problemsOf({ ...required, nodes: [] })).toEqual(['nodes']);
+    if (HELM === undefined) return;
+    expect(templated(HELM, required)).toContain('kind: DaemonSet');
+    for (const wrong of [
+      {},
+      { ...required, nattPort: '4500' },
+      { ...required, cableDriver: 'pptp' },
+      { ...required, nodes: [] },
+    ]) {
+      expect(() => templated(HELM, wrong)).toThrow("values don't meet the specifications of the schema");
+    }
   });
 
   test('uses every value, and only text and choices that Helm and Go know', () => {
