@@ -287,6 +287,20 @@ test('where the namespace is gone already, nodes are cleaned all the same, and t
   expect(ours(east).filter((name) => name.includes('west') && !name.startsWith('Role'))).toEqual([]);
 });
 
+test('a CRD that something holds is waited for, and named when it does not go', async () => {
+  const { harness, west } = await joinedSet();
+  const name = 'gateways.submariner.io';
+  const hold = (finalizers: readonly string[]): Promise<unknown> =>
+    west.patch(RESOURCES.crds, name, { metadata: { finalizers } }, { patchType: 'merge' });
+  await hold(['example.com/holds']);
+  const outcome = await harness.run('uninstall', '--context', 'west', '--yes', '--timeout', '30s');
+  expect(outcome).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(`Waiting for CRDs ${name} to go`) });
+  expect(outcome.stderr).toContain('kubectl get crd NAME -o yaml');
+  await hold([]);
+  good(await harness.run('uninstall', '--context', 'west', '--yes'));
+  expect(ours(west)).toEqual([]);
+});
+
 test('where only a broker was deployed no node is touched', async () => {
   const east = withRemoval(withControllers(new FakeKube([], 'https://east:6443'), 'uid-east'));
   east.seed(RESOURCES.nodes, node('east-1'));

@@ -1,7 +1,7 @@
 import { FIELD_MANAGER, GATEWAY_LABEL, OPERATOR_NAMESPACE } from '../../api/names.ts';
 import type { KubeClient, ResourceType } from '../../kube/client.ts';
 import { isNotFound } from '../../kube/errors.ts';
-import type { Namespace, Node, Pod } from '../../kube/objects.ts';
+import type { CustomResourceDefinition, Namespace, Node, Pod } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { deleteNow, isReady } from '../nodecleaning.ts';
 import { type Written, written } from '../objects.ts';
@@ -102,14 +102,29 @@ function holdup(status: NamespaceStatus | undefined): string {
   return held?.message ?? 'being removed';
 }
 
-/** Deletes the CRDs without objects; the others are in use by somebody and stay. */
-export async function removeUnusedDefinitions(
-  client: KubeClient,
-): Promise<{ readonly removed: readonly Written[]; readonly used: readonly Definition[] }> {
+/** Deletes the CRDs without objects and waits until they are gone; the others are in use by somebody and stay. */
+export async function removeUnusedDefinitions({
+  client,
+  deadline,
+  onPending,
+}: RemovalTools): Promise<{ readonly removed: readonly Written[]; readonly used: readonly Definition[] }> {
   const definitions = await findDefinitions(client);
+  const unused = definitions.filter(({ objects }) => objects.length === 0);
+  const used = definitions.filter(({ objects }) => objects.length > 0);
   const removed: Written[] = [];
-  for (const { name, objects } of definitions) {
-    if (objects.length === 0) removed.push(...(await remove(client, RESOURCES.crds, name)));
-  }
-  return { removed, used: definitions.filter(({ objects }) => objects.length > 0) };
+  for (const { name } of unused) removed.push(...(await remove(client, RESOURCES.crds, name)));
+  await waitFor<true>({
+    deadline,
+    what: 'CRDs to go',
+    hint: 'kubectl get crd NAME -o yaml says what holds it. Running uninstall again goes on.',
+    intervalMs: 200,
+    onPending,
+    look: async () => {
+      const { items } = await client.list<CustomResourceDefinition>(RESOURCES.crds);
+      const names = new Set(items.map(({ metadata }) => metadata.name));
+      const left = removed.map(({ name }) => name).filter((name) => names.has(name));
+      return left.length === 0 ? { done: true } : { pending: `Waiting for CRDs ${left.join(', ')} to go` };
+    },
+  });
+  return { removed, used };
 }

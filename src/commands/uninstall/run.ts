@@ -99,8 +99,8 @@ async function carryOut(work: Uninstall, plan: UninstallPlan): Promise<void> {
   if (stripped) await prepareNamespace(run, target.client);
   const nodes = survey.namespace || stripped ? await clean(work, plan.images, survey.nodes) : [];
   records.push(...(await removeObjects(work, plan)));
-  const used = await reporter.step('Removing CRDs that nobody uses', async () =>
-    removeUnusedDefinitions(target.client),
+  const used = await reporter.step('Removing CRDs that nobody uses', async (step) =>
+    removeUnusedDefinitions({ client: target.client, deadline: work.deadline, onPending: step.update }),
   );
   records.push(...used.removed);
   reportWritten(run, records);
