@@ -192,6 +192,8 @@ afterAll(() => sandbox.dispose(), 120_000);
       ['show', 'all'],
       ['diagnose', 'all'],
       ['gather', '--dir', 'archive'],
+      // Without broker-info.subm it asks the broker as a member.
+      ['diff', '--context', 'west'],
       ['explain', 'east:pod/default/client', 'west:service/default/echo'],
     ])
       await sandbox.run(...command, ...sandbox.kubeconfig);

@@ -54,12 +54,14 @@ async function compareAnnounced({
   settings,
 }: MemberAtBroker): Promise<readonly ObjectDrift[]> {
   const { clusterId } = settings;
-  const [cluster, own, there, here] = await Promise.all([
-    client.find<Cluster>(RESOURCES.clusters, clusterId, { namespace }),
+  const [clusters, own, there, here] = await Promise.all([
+    // A member may list them, and get none.
+    client.list<Cluster & KubeObject>(RESOURCES.clusters, { namespace }),
     local.find<Cluster>(RESOURCES.clusters, clusterId, { namespace: OPERATOR_NAMESPACE }),
     endpointsOf(client, namespace, clusterId),
     endpointsOf(local, OPERATOR_NAMESPACE, clusterId),
   ]);
+  const cluster = clusters.items.find(({ metadata }) => metadata.name === clusterId);
   const announced = own === undefined && cluster === undefined ? [] : [compare(cluster, clusterObject(settings))];
   // On the broker an Endpoint has another name than in its cluster, but the same cable.
   const pairs = here.map((own) => [own, there.find(({ spec }) => spec.cable_name === own.spec.cable_name)] as const);
