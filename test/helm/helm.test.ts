@@ -104,6 +104,29 @@ describe('Helm itself', () => {
     expect(upgrade).toMatchObject({ code: 1, stderr: expect.stringContaining('applied by helm') });
   }, 60_000);
 
+  test('takes over a cluster that join made without replacing a pod', async () => {
+    await sandbox.ok('uninstall', '--context', 'west', '--yes', ...sandbox.kubeconfig);
+    helm('uninstall', 'submariner', '--wait');
+    await join();
+    await connected();
+    const pods = (): string => west('-n', OURS, 'get', 'pods', '-o', 'name');
+    const before = pods();
+    writeFileSync(file, await join('--dry-run', '--helm-values'));
+    const refused = helmSays('install', 'submariner', chart, '-f', file);
+    expect(refused.text).toContain('invalid ownership metadata');
+    helm('install', 'submariner', chart, '-f', file, '--take-ownership');
+    expect(pods()).toBe(before);
+    const another = ['upgrade', 'submariner', chart, '-f', file, '--set', 'gatewayProbeInterval=250'];
+    // Helm 3 updates objects, which is never a conflict.
+    if (helm('version', '--template', '{{.Version}}').startsWith('v3')) helm(...another);
+    else {
+      expect(helmSays(...another).text).toContain('conflict with "subctl"');
+      helm(...another, '--force-conflicts');
+    }
+    expect(probeInterval()).toBe('250');
+    await connected();
+  }, 240_000);
+
   test.each([
     ['uninstall first, as documented', true],
     ['helm uninstall first', false],
