@@ -4,9 +4,10 @@ import type { ImageTable } from './pods/image.ts';
 
 /**
  * Options of node for the gateway engine, as `bin/engine` has them: idle most of the time, it is better off small than
- * fast (8 MiB less resident memory). The route agent is small without, and has to be fast with hundreds of clusters.
+ * fast. Optimizing compilers take more than they give there, for minutes after each start (docs/benchmarks.md). The route
+ * agent is small without, and has to be fast with hundreds of clusters.
  */
-export const ENGINE_FLAGS = ['--no-opt', '--optimize-for-size', '--max-semi-space-size=1'] as const;
+export const ENGINE_FLAGS = ['--no-opt', '--no-maglev', '--optimize-for-size', '--max-semi-space-size=1'] as const;
 
 /** The images of our daemons as programs of this machine; `dist` is the folder with our bundles. */
 export function daemonPrograms(node: string, dist: string): ImageTable {
