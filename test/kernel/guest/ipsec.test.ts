@@ -45,7 +45,9 @@ test('this kernel has ESP and xfrm links, and the driver uses them: SAs count wh
   expect(drivers[0]!.description).toBe('IPsec, kernel ESP');
   expect(tunLinksOf(findDaemon(charonOf(a))!.pid)).toEqual([]);
   expect(bed!.ip(a, '-d', 'link', 'show', 'ipsec0')).toMatch(/xfrm if_id 0x53756200/);
-  await until('two SAs a pair of CIDRs', () => sasOf(a).length === 8);
+  await until('two SAs a pair of CIDRs', () => sasOf(a).length === 8).catch((cause: unknown) => {
+    throw new Error(`${sasOf(a).length} SAs:\n${sasOf(a).join('')}`, { cause });
+  });
   expect(sasOf(a).every((text) => /encap type espinudp .*sport 4500 dport 4500/.test(text))).toBe(true);
   expect(sasOf(a).every((text) => text.includes('rfc4106(gcm(aes))') && text.includes('if_id 0x53756200'))).toBe(true);
   const before = carriedBytes(a);
@@ -113,7 +115,9 @@ test('an engine that is killed and started again takes the tunnels over: not one
 
 test('a charon that is killed: its SAs carry until the next one has its own, then they go', async () => {
   const { a, b, drivers } = await join();
-  await until('two SAs a pair of CIDRs', () => sasOf(a).length === 8);
+  await until('two SAs a pair of CIDRs', () => sasOf(a).length === 8).catch((cause: unknown) => {
+    throw new Error(`${sasOf(a).length} SAs:\n${sasOf(a).join('')}`, { cause });
+  });
   const former = bed!.ip(a, 'xfrm', 'state').match(/spi 0x\w+/g)!;
   const charon = findDaemon(charonOf(a))!;
   const stopCapture = await bed!.capture();
