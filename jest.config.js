@@ -31,7 +31,7 @@ export default {
     { ...base, displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/**/*.test.ts'] },
   ],
   // What a test waits for has deadlines of its own; this one is for what hangs, also on a machine that has other work.
-  testTimeout: 30_000,
+  testTimeout: 120_000,
   reporters: ['default', '<rootDir>/tools/jest-line.mjs'],
   coverageProvider: 'v8',
   workerIdleMemoryLimit: '512MB',
