@@ -93,10 +93,10 @@ async function carryOut(work: Uninstall, plan: UninstallPlan): Promise<void> {
   const { reporter } = run;
   const records: Written[] = [];
   if (survey.namespace) records.push(...(await stop(work)));
-  const left = await leave(work, plan);
-  records.push(...left.records);
   const stripped = isStripped(survey);
   if (stripped) await prepareNamespace(run, target.client);
+  const left = await leave(work, plan);
+  records.push(...left.records);
   const nodes = survey.namespace || stripped ? await clean(work, plan.images, survey.nodes) : [];
   records.push(...(await removeObjects(work, plan)));
   const used = await reporter.step('Removing CRDs that nobody uses', async (step) =>
@@ -108,7 +108,7 @@ async function carryOut(work: Uninstall, plan: UninstallPlan): Promise<void> {
   for (const { name, objects } of used.used) reporter.info(`   kept: CRD ${name}, it has ${objects.length} objects`);
   if (stripped && plan.membership === undefined) {
     reporter.warn(
-      `its namespace was gone, so nothing says which broker it had; if one still knows it: subctl uninstall --context ${target.name} --broker-info broker-info.subm`,
+      `namespace ${OPERATOR_NAMESPACE} was gone already, and with it what says which broker the cluster had; if a broker still knows it: subctl uninstall --context ${target.name} --broker-info broker-info.subm`,
     );
   }
   const problem = incompleteError(target.name, left, nodes);
