@@ -265,15 +265,42 @@ test('nodes that are away, and nodes where it fails, are named; they are cleaned
   expect(ours(west)).toEqual([]);
 });
 
-test('where the namespace is gone already, nodes are cleaned all the same, and the broker is not forgotten', async () => {
-  const { harness, east, west } = await joinedSet();
-  // What `helm uninstall` leaves: CRDs and labels.
+/** Leaves what `helm uninstall` leaves: CRDs and labels. */
+function strip(kube: FakeKube): void {
   for (const type of TYPES) {
-    for (const { metadata } of west.all(type)) {
+    for (const { metadata } of kube.all(type)) {
       const isChart = `${metadata.namespace} ${metadata.name}`.includes('submariner') && type !== RESOURCES.crds;
-      if (isChart) west.drop(type, metadata.name ?? '', metadata.namespace);
+      if (isChart) kube.drop(type, metadata.name ?? '', metadata.namespace);
     }
   }
+}
+
+test('the right to make a namespace is asked for first, where cleaning needs one', async () => {
+  const { harness, west } = await joinedSet();
+  const { onRequest } = west;
+  const asked: string[] = [];
+  west.onRequest = (method, path, body) => {
+    if (!path.endsWith('selfsubjectaccessreviews')) return onRequest(method, path, body);
+    const { spec } = body as { spec: { resourceAttributes: { verb: string; resource: string } } };
+    const right = `${spec.resourceAttributes.verb} ${spec.resourceAttributes.resource}`;
+    asked.push(right);
+    return { status: { allowed: right !== 'patch namespaces' } };
+  };
+  good(await harness.run('uninstall', '--context', 'west', '--dry-run'));
+  strip(west);
+  const before = changes(west).length;
+  for (const words of [['--yes'], ['--nodes', 'west-1']]) {
+    const refused = await harness.run('uninstall', '--context', 'west', ...words);
+    expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('west: patch namespaces') });
+  }
+  expect(changes(west).length).toBe(before);
+  expect(asked).toContain('create namespaces');
+  good(await harness.run('uninstall', '--context', 'west', '--dry-run'));
+});
+
+test('where the namespace is gone already, nodes are cleaned all the same, and the broker is not forgotten', async () => {
+  const { harness, east, west } = await joinedSet();
+  strip(west);
   const shown = good(await harness.run('uninstall', '--context', 'west', '--dry-run'));
   expect(shown.stderr).toContain('on 2 nodes: tunnels');
   const outcome = good(await harness.run('uninstall', '--context', 'west', '--yes', '-o', 'json'));

@@ -40,3 +40,6 @@ export function uninstallRights(templatesDir: string, readOnly: boolean): readon
     { verbs: ['create', 'list', 'delete'], type: RESOURCES.pods, namespace },
   ];
 }
+
+/** What it takes besides to clean nodes of a cluster whose namespace is gone: server-side apply creates one. */
+export const NAMESPACE_RIGHTS: readonly Right[] = [{ verbs: ['create', 'patch'], type: RESOURCES.namespaces }];

@@ -26,7 +26,7 @@ import {
   requireNodes,
   type UninstallPlan,
 } from './plan.ts';
-import { uninstallRights } from './rights.ts';
+import { NAMESPACE_RIGHTS, uninstallRights } from './rights.ts';
 import { type Survey, surveyCluster } from './survey.ts';
 
 const DEFAULT_TIMEOUT_MS = 3 * 60_000;
@@ -53,6 +53,8 @@ export async function uninstall(run: CommandRun, options: UninstallOptions): Pro
   const survey = await reporter.step(`Looking at cluster ${target.cluster}`, async () =>
     surveyCluster(target.client, context.templatesDir),
   );
+  if (!readOnly && (options.nodes !== undefined || isStripped(survey)))
+    await requireRights([{ where: target.name, client: target.client, rights: NAMESPACE_RIGHTS }]);
   const work = { run, target, survey, deadline: startDeadline(context.clock, flags.timeoutMs ?? DEFAULT_TIMEOUT_MS) };
   if (options.nodes !== undefined) {
     await cleanOnly(work, options.nodes, options);
