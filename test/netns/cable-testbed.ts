@@ -44,9 +44,15 @@ export function run(file: string, ...args: readonly string[]): string {
 export interface PingCount {
   readonly sent: number;
   readonly answered: number;
+  /** Numbers of those that were not answered, before the last one that was. */
+  readonly missing: readonly number[];
 }
 
-export type Pinger = (() => Promise<PingCount>) & { readonly answers: (more: number) => Promise<void> };
+export type Pinger = (() => Promise<PingCount>) & {
+  readonly answers: (more: number) => Promise<void>;
+  /** Number of the last one answered so far; 0 when there is none. */
+  readonly latest: () => number;
+};
 
 /** Waits until `probe` gives something true; the failure names what was awaited and the last value. */
 export async function until<T>(what: string, probe: () => T | Promise<T>, timeoutMs = 15_000): Promise<T> {
@@ -224,16 +230,21 @@ export class CableTestbed {
       await done;
       const match = /(\d+) packets transmitted, (\d+) received/.exec(said);
       // ping ends at once: the last ones, which still were on their way, are neither lost nor answered.
-      const last = Math.max(0, ...[...said.matchAll(/ bytes from .*icmp_seq=(\d+)/g)].map(([, seq]) => Number(seq)));
+      const last = latest();
       const underWay = Math.min(Number(match?.[1]) - last, UNDER_WAY);
-      return { sent: Number(match?.[1]) - underWay, answered: Number(match?.[2]) };
+      const known = new Set(numbers());
+      const missing = Array.from({ length: last }, (_, index) => index + 1).filter((number) => !known.has(number));
+      return { sent: Number(match?.[1]) - underWay, answered: Number(match?.[2]), missing };
     };
+    const numbers = (): readonly number[] =>
+      [...said.matchAll(/ bytes from .*icmp_seq=(\d+)/g)].map(([, number]) => Number(number));
+    const latest = (): number => Math.max(0, ...numbers());
     const answered = (): number => said.split(' bytes from ').length - 1;
     const answers = async (more: number): Promise<void> => {
       const wanted = answered() + more;
       await until(`${String(more)} more answers to ${namespace} from ${address}`, () => answered() >= wanted);
     };
-    return Object.assign(stop, { answers });
+    return Object.assign(stop, { answers, latest });
   }
 
   /** All a gateway has, as the tools print it. */
