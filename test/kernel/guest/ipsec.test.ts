@@ -113,7 +113,7 @@ test('an engine that is killed and started again takes the tunnels over: not one
   }
 }, 120_000);
 
-test('a charon that is killed: its SAs carry until the next one has its own, then they go', async () => {
+test('a charon that is killed: its SAs carry once the next one listens and until that has its own, then they go', async () => {
   const { a, b, drivers } = await join();
   await until('two SAs a pair of CIDRs', () => sasOf(a).length === 8).catch((cause: unknown) => {
     throw new Error(`${sasOf(a).length} SAs:\n${sasOf(a).join('')}`, { cause });
@@ -125,7 +125,6 @@ test('a charon that is killed: its SAs carry until the next one has its own, the
   const stop = bed!.pinger(a.podNamespace, b.podAddress);
   await stop.answers(5);
   process.kill(charon.pid, 'SIGKILL');
-  const killedAfter = stop.latest();
   await until('another charon runs', () => (findDaemon(charonOf(a))?.pid ?? charon.pid) !== charon.pid);
   let carriedUntil = 0;
   await until('a first SA of its own', () => {
@@ -142,6 +141,8 @@ test('a charon that is killed: its SAs carry until the next one has its own, the
   expect(spis().filter((spi) => former.has(spi))).toEqual([]);
   expect(captured.inner).toBe(0);
   process.stderr.write(`charon killed: ${pings.sent - pings.answered} of ${pings.sent} pings lost\n`);
-  expect(carriedUntil).toBeGreaterThan(killedAfter);
-  expect(pings.missing.filter((number) => number <= carriedUntil)).toEqual([]);
+  // One gap, while nobody has the UDP socket, and answers again before anything is negotiated.
+  const gap = pings.missing.filter((number) => number <= carriedUntil);
+  expect(gap).toEqual(gap.map((_, index) => gap[0]! + index));
+  expect(carriedUntil).toBeGreaterThan(gap.at(-1) ?? 5);
 }, 120_000);
