@@ -114,9 +114,10 @@ export class Availability {
 
   /** Whether this gateway could take over now. */
   get readiness(): Readiness {
-    const { pulse, elector, config } = this.#options;
+    const { clock, pulse, elector, config } = this.#options;
     const remotes = this.#seen?.remotes.accepted ?? [];
     return readiness({
+      nowMs: clock.monotonic(),
       local: this.#seen?.local,
       leaves: this.#leaves,
       leader: elector.leader,

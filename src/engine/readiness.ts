@@ -8,7 +8,12 @@ export interface Readiness {
   readonly reason: string;
 }
 
+/** So long a gateway waits for a cluster that the active one hears and it has not heard yet. */
+const COMING_MS = 15_000;
+
 export interface ReadinessInputs {
+  /** Monotonic. */
+  readonly nowMs: number;
   readonly local: LocalGateway | undefined;
   /** It is being stopped. */
   readonly leaves: boolean;
@@ -46,6 +51,7 @@ function obstacle(inputs: ReadinessInputs): string | undefined {
 }
 
 function silenceOf({
+  nowMs,
   warmClusters,
   activeName,
   activeNode,
@@ -61,6 +67,15 @@ function silenceOf({
   const mute = [...warmClusters].filter((id) => !alive.has(id));
   if (warmClusters.size > 0 && alive.size === 0)
     return `no other cluster answers through its cables (${mute.toSorted().join(', ')})`;
+  // It has only begun; one that never answers may be cut off from this gateway alone, and nothing is better without it.
+  const heardThere = new Set(active?.state === 'alive' ? active.hears : []);
+  const coming = mute.filter((id) => {
+    const its = others.filter((report) => report.clusterId === id);
+    const began = its.every(({ state, sinceMs }) => state === 'waiting' && nowMs - sinceMs < COMING_MS);
+    return began && its.some(({ cableName }) => heardThere.has(cableName));
+  });
+  if (coming.length > 0)
+    return `its cables to ${coming.toSorted().join(', ')} have not answered yet, those of the active gateway have`;
   // Who never answers is soon not used any more.
   const heard = new Set(others.flatMap(({ state, cableName }) => (state === 'alive' ? [cableName] : [])));
   const early = [...uses].flatMap(([id, name]) => (alive.has(id) && !heard.has(name) ? [id] : []));

@@ -19,6 +19,7 @@ const report = (cableName: string, clusterId: string, state: PeerReport['state']
 const WORKING = { ready: true, failures: [], driver: { slots: 2, description: 'test' } } as unknown as LocalGateway;
 
 const STANDBY: ReadinessInputs = {
+  nowMs: 10_000,
   local: WORKING,
   leaves: false,
   leader: false,
@@ -39,8 +40,30 @@ const hearing = (first: PeerReport['state'], second: PeerReport['state'], uses =
     uses: new Map([['west', uses]]),
   });
 
+/** The standby that hears west, with north in such a state since a time, and what the active gateway hears. */
+const withNorth = (state: PeerReport['state'], sinceMs: number, hears: readonly string[], active = 'alive') =>
+  readiness({
+    ...STANDBY,
+    warmClusters: new Set(['west', 'north']),
+    reports: [
+      { ...report('east-1', 'east', active as PeerReport['state']), hears },
+      report('west-1', 'west', 'alive'),
+      { ...report('north-1', 'north', state), sinceMs },
+      { ...report('north-2', 'north', 'waiting'), sinceMs },
+    ],
+    uses: new Map([
+      ['west', 'west-1'],
+      ['north', 'north-1'],
+    ]),
+  });
+
 describe('a standby is ready', () => {
   test.each([
+    ['another cluster has not answered it nor the active gateway', withNorth('waiting', 9000, ['west-1'])],
+    ['another cluster never answered it, only the active gateway', withNorth('waiting', -5000, ['west-1', 'north-1'])],
+    ['another cluster was heard and is silent', withNorth('silent', 9000, ['west-1', 'north-1'])],
+    ['the active gateway is gone, whomever it heard', withNorth('waiting', 9000, ['west-1', 'north-1'], 'silent')],
+    ['all clusters that the active gateway hears answer', withNorth('alive', 9000, ['west-1', 'north-1'])],
     ['every gateway answers', hearing('alive', 'alive')],
     ['the one that is used answers, and no other does', hearing('alive', 'silent')],
     ['the one that is active there does not answer, but another one is used', hearing('waiting', 'alive', 'west-2')],
@@ -68,6 +91,11 @@ describe('a standby is not ready', () => {
       'packets would go to one that has not answered yet',
       hearing('waiting', 'alive'),
       'its cable to the active gateway of west has not answered yet',
+    ],
+    [
+      'a cluster that the active gateway hears is about to answer',
+      withNorth('waiting', 9000, ['west-1', 'north-1']),
+      'its cables to north have not answered yet, those of the active gateway have',
     ],
     [
       'it has not heard its own active gateway',
