@@ -1,7 +1,7 @@
 import { UPDATE_TIMESTAMP, validName } from '../api/names.ts';
 import type { Gateway } from '../api/types.ts';
 import type { KubeClient } from '../kube/client.ts';
-import { isConflict } from '../kube/errors.ts';
+import { deleteAsSeen } from '../kube/removal.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -98,18 +98,8 @@ export async function removeGateways(
   gateways: readonly Gateway[],
   { client, logger, signal }: { readonly client: KubeClient; readonly logger: Logger; readonly signal: AbortSignal },
 ): Promise<void> {
-  for (const { metadata } of gateways) {
-    const { name = '', namespace, uid, resourceVersion } = metadata;
-    const preconditions = {
-      ...(uid === undefined ? {} : { uid }),
-      ...(resourceVersion === undefined ? {} : { resourceVersion }),
-    };
-    try {
-      const where = namespace === undefined ? {} : { namespace };
-      if (await client.delete(RESOURCES.gateways, name, { ...where, ...preconditions, signal }))
-        logger.info('removed the Gateway of a dead engine', { gateway: name });
-    } catch (error) {
-      if (!isConflict(error)) throw error;
-    }
+  for (const gateway of gateways) {
+    if (await deleteAsSeen(client, RESOURCES.gateways, gateway, signal))
+      logger.info('removed the Gateway of a dead engine', { gateway: gateway.metadata.name });
   }
 }

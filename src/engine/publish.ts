@@ -3,6 +3,7 @@ import type { Cluster, Endpoint } from '../api/types.ts';
 import { parseEndpoint } from '../api/validate.ts';
 import type { KubeClient, KubeObject, ResourceType } from '../kube/client.ts';
 import { isAlreadyExists, isNotFound } from '../kube/errors.ts';
+import { deleteAsSeen } from '../kube/removal.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import type { Logger } from '../runtime/logger.ts';
 
@@ -74,7 +75,7 @@ export interface PublishInputs {
   readonly cluster: Cluster;
   readonly endpoint: Endpoint;
   /** Endpoints of the local API server, as known. */
-  readonly known: readonly Endpoint[];
+  readonly known: readonly (KubeObject & Endpoint)[];
   /** Asked before each write: an answer may have taken so long that another gateway leads by now. */
   readonly mayWrite: () => boolean;
   /** Called when the own Endpoint is there. */
@@ -98,11 +99,11 @@ export async function publishLocal(inputs: PublishInputs, signal: AbortSignal): 
       other.metadata.name !== endpoint.metadata.name &&
       (termOf(other) ?? 0) <= term,
   );
-  for (const { metadata } of others) {
+  for (const other of others) {
     if (!mayWrite()) return;
-    const { name = '', namespace = '', uid } = metadata;
-    await client.delete(RESOURCES.endpoints, name, { namespace, signal, ...(uid === undefined ? {} : { uid }) });
-    logger.info('removed a former Endpoint of this cluster', { endpoint: name });
+    // Written since, it may be of a later term; then it is looked at again when that has come in.
+    if (await deleteAsSeen(client, RESOURCES.endpoints, other, signal))
+      logger.info('removed a former Endpoint of this cluster', { endpoint: other.metadata.name });
   }
 }
 

@@ -98,6 +98,23 @@ describe('publishing', () => {
     expect(verbs).toEqual(['create', 'delete']);
   });
 
+  test('an Endpoint that was written since it was seen stays: its gateway may have become active again', async () => {
+    client.seed(RESOURCES.endpoints, endpoint('west', '172.32.0.12'));
+    const [seen] = client.all<Endpoint & KubeObject>(RESOURCES.endpoints);
+    const known = [structuredClone(seen!)];
+    await client.replace(RESOURCES.endpoints, { ...seen!, spec: { ...seen!.spec, public_ip: '192.0.2.1' } });
+    const own = {
+      client,
+      logger: silentLogger,
+      cluster: localCluster(config),
+      endpoint: endpoint('west', '172.32.0.11'),
+    };
+    await publishLocal({ ...own, known, mayWrite: () => true }, never);
+    expect([...names()].sort()).toEqual(['west-west-172-32-0-11', 'west-west-172-32-0-12']);
+    await publish(own.endpoint);
+    expect(names()).toEqual(['west-west-172-32-0-11']);
+  });
+
   test('the pod is labelled; without a pod nothing happens', async () => {
     client.seed(RESOURCES.pods, { metadata: { name: 'p', namespace: NAMESPACE, labels: { app: 'x' } } });
     const pod = { name: 'p', namespace: NAMESPACE, node: 'west-1' };
