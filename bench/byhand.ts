@@ -150,7 +150,7 @@ async function cableWireguard(site: Site): Promise<void> {
     writeFileSync(keyFile, keys[position]!, { mode: 0o600 });
     const own = ['listen-port', String(PORT), 'private-key', keyFile];
     const other = ['peer', publicKeys[1 - position]!, 'endpoint', `${peer.address}:${PORT}`];
-    const words = ['wg', 'set', link, ...own, ...other, 'allowed-ips', remote.podCidr];
+    const words = ['wg', 'set', link, ...own, ...other, 'allowed-ips', `${remote.podCidr},${remote.serviceCidr}`];
     await run(inside(gateway.namespace, ...words));
     await ip(gateway, `link set ${link} mtu ${site.mtus.cable} up`);
     await routeThrough(side, link);
@@ -175,7 +175,25 @@ swanctl {
 `;
 }
 
-function swanctlConf({ local, remote, gateway, peer }: Side): string {
+/** A pair of SAs for each pair of networks, as such a tunnel has them whoever sets it up. */
+function childrenOf({ local, remote }: Side): readonly { readonly name: string; readonly text: string }[] {
+  return [local.podCidr, local.serviceCidr].flatMap((from, own) =>
+    [remote.podCidr, remote.serviceCidr].map((to, other) => {
+      const name = `pair-${own}-${other}`;
+      const text = `      ${name} {
+        local_ts = ${from}
+        remote_ts = ${to}
+        esp_proposals = aes256gcm16
+        mode = tunnel
+      }`;
+      return { name, text };
+    }),
+  );
+}
+
+function swanctlConf(side: Side): string {
+  const { gateway, peer } = side;
+  const children = childrenOf(side).map(({ text }) => text);
   return `connections {
   cable {
     version = 2
@@ -195,12 +213,7 @@ function swanctlConf({ local, remote, gateway, peer }: Side): string {
       id = ${peer.address}
     }
     children {
-      pods {
-        local_ts = ${local.podCidr}
-        remote_ts = ${remote.podCidr}
-        esp_proposals = aes256gcm16
-        mode = tunnel
-      }
+${children.join('\n')}
     }
   }
 }
@@ -226,11 +239,13 @@ async function cableIpsec(site: Site): Promise<void> {
     mkdirSync(folder, { recursive: true });
     writeFileSync(`${folder}/strongswan.conf`, charonConf(folder));
     writeFileSync(`${folder}/swanctl.conf`, swanctlConf(side), { mode: 0o600 });
+    // kernel-libipsec wants an address of this machine in each network.
+    await ip(side.gateway, `addr add ${side.local.serviceCidr.replace(/\/.*/, '/32')} dev lo`);
     start(site, side, ['/usr/sbin/charon-systemd'], { STRONGSWAN_CONF: `${folder}/strongswan.conf` });
     await until('charon', site.signal, () => existsSync(`${folder}/charon.vici`));
     await swanctl(folder, '--load-all', '--file', `${folder}/swanctl.conf`);
   }
-  await swanctl(folders[0]!, '--initiate', '--child', 'pods');
+  for (const { name } of childrenOf(site.sides[0]!)) await swanctl(folders[0]!, '--initiate', '--child', name);
   for (const side of site.sides) {
     await ip(side.gateway, `link set ipsec0 mtu ${site.mtus.cable}`);
     await routeThrough(side, 'ipsec0');
