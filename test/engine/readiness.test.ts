@@ -41,12 +41,17 @@ const hearing = (first: PeerReport['state'], second: PeerReport['state'], uses =
   });
 
 /** The standby that hears west, with north in such a state since a time, and what the active gateway hears. */
-const withNorth = (state: PeerReport['state'], sinceMs: number, hears: readonly string[], active = 'alive') =>
+const withNorth = (
+  state: PeerReport['state'],
+  sinceMs: number,
+  hears: readonly string[],
+  active: PeerReport['state'] = 'alive',
+) =>
   readiness({
     ...STANDBY,
     warmClusters: new Set(['west', 'north']),
     reports: [
-      { ...report('east-1', 'east', active as PeerReport['state']), hears },
+      { ...report('east-1', 'east', active), hears },
       report('west-1', 'west', 'alive'),
       { ...report('north-1', 'north', state), sinceMs },
       { ...report('north-2', 'north', 'waiting'), sinceMs },
