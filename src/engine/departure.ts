@@ -2,11 +2,13 @@ import { withTimeLimit } from '../runtime/abort.ts';
 import { messageOf } from '../runtime/errors.ts';
 import { syncCables } from './cablesync.ts';
 import type { EngineDependencies, EngineState } from './context.ts';
-import { mayLetGo, pickSuccessor, type DepartureInput, type Leaver } from './ha/handover.ts';
+import { mayHaveSuccessor, mayLetGo, pickSuccessor, type DepartureInput, type Leaver } from './ha/handover.ts';
 import { leaseIdentity } from './tenure.ts';
 
 /** Longest time a gateway that is told to stop waits for others to take its traffic; its pod is given 15 s for all. */
 const LIMIT_MS = 7000;
+/** So much of it goes at most to a standby that has only begun. */
+const READINESS_MS = 4000;
 const OFFER_MS = 2000;
 const LOOK_MS = 50;
 /** The last change of the node's routes is given so long. */
@@ -18,7 +20,8 @@ const QUIET_MS = 500;
 
 /**
  * Lets a standby take over before this gateway stops: make before break. Returns when nobody sends here any more, at the
- * latest after 7 s; at once for a gateway that is not active or has no standby. Never rejects.
+ * latest after 7 s; at once for a gateway that is not active or has no standby; after 4 s when that cannot take over.
+ * Never rejects.
  */
 export async function handOver(dependencies: EngineDependencies, state: EngineState): Promise<void> {
   const { elector, logger, config } = dependencies;
@@ -28,7 +31,8 @@ export async function handOver(dependencies: EngineDependencies, state: EngineSt
   if (!elector.leader || !elector.confirmed) return;
   const cableName = state.local.current?.spec.cable_name ?? '';
   const leaver = { clusterId: config.clusterId, cableName, term: elector.term ?? 0, uses: availability.uses };
-  const node = successorOf(state, leaver);
+  const startedMs = dependencies.clock.monotonic();
+  const node = await successor(dependencies, state, leaver);
   if (node === undefined) return;
   logger.info('hands over before it stops', { to: node });
   try {
@@ -37,7 +41,7 @@ export async function handOver(dependencies: EngineDependencies, state: EngineSt
     logger.warn('could not offer the lease; it is given back instead', { to: node, reason: messageOf(error) });
     return;
   }
-  await departed(dependencies, state, leaver);
+  await departed(dependencies, state, leaver, startedMs);
   await leaveWayOut(dependencies, state);
 }
 
@@ -66,6 +70,21 @@ async function leaveWayOut(dependencies: EngineDependencies, state: EngineState)
     await withTimeLimit(undefined, clock, CABLES_MS, (limit) => syncCables(dependencies, state, limit));
   } catch (error) {
     logger.warn('pods of this node may send into cables that go', { reason: messageOf(error) });
+  }
+}
+
+/** Node of the standby to hand over to, once it is ready: one that has only begun does not hear every cluster yet. */
+async function successor(
+  { clock, elector }: EngineDependencies,
+  state: EngineState,
+  leaver: Leaver,
+): Promise<string | undefined> {
+  const limitMs = clock.monotonic() + READINESS_MS;
+  for (;;) {
+    const node = successorOf(state, leaver);
+    if (node !== undefined || !mayHaveSuccessor(leaver, state.pulse.reports())) return node;
+    if (!elector.leader || clock.monotonic() >= limitMs) return undefined;
+    await clock.sleep(LOOK_MS);
   }
 }
 
@@ -101,10 +120,10 @@ async function departed(
   dependencies: EngineDependencies,
   { availability, pulse }: EngineState,
   leaver: Leaver,
+  startedMs: number,
 ): Promise<void> {
   const { clock, logger } = dependencies;
   const traffic = new NodesTraffic(dependencies);
-  const startedMs = clock.monotonic();
   let switchedMs: DepartureInput['switchedMs'];
   let elsewhereMs = Number.POSITIVE_INFINITY;
   for (;;) {

@@ -177,6 +177,24 @@ test('a stopping gateway hands over first: the others switch while it still forw
   expect(carrier(second)).toBe(remote.ip);
 });
 
+test('also to a standby that has only begun: it waits until that hears what it hears', async () => {
+  const set = stage();
+  const { world, west, first, second, east, remote } = set;
+  await world.until('west-1 is connected', () => connection(east, remote)?.status === 'connected');
+  running.push(startEngine(world, west, second));
+  await world.until('east has a cable to west-2', () => remote.cables.some(({ usingIp }) => usingIp === second.ip));
+  expect(parseAvailability(west.gateway(second) ?? { metadata: {} })?.ready).not.toBe(true);
+  const changes = remote.changes.length;
+  await running.shift()!.stop();
+  expect(carrier(remote)).toBe(second.ip);
+  expect(remote.changes.slice(changes)).toHaveLength(1);
+  expect(first.cables.length).toBeGreaterThan(0);
+  const cause = (): string | undefined =>
+    parseAvailability(west.gateway(second) ?? { metadata: {} })?.lastFailover?.cause;
+  await world.until('west-2 tells why', () => cause() !== undefined);
+  expect(cause()).toMatch(/^planned/);
+});
+
 test.each([
   ['other nodes still send there', (ms: number, over: boolean) => ({ received: over ? 0 : ms, leadsOut: true })],
   ['its own pods still leave there', (_ms: number, over: boolean) => ({ received: 0, leadsOut: over })],

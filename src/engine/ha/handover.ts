@@ -47,6 +47,11 @@ export function pickSuccessor(
   return best && { cableName: best.cableName, misses: best.misses.toSorted(compareNames) };
 }
 
+/** Whether there is a gateway that may yet become a successor: it lives, and could not take over now. */
+export function mayHaveSuccessor({ clusterId }: Leaver, peers: readonly PeerReport[]): boolean {
+  return reportsOf(peers, clusterId).own.some(({ state }) => state === 'alive');
+}
+
 /** Where a hand-over stands. */
 export interface Departure {
   /** Whether the gateway may stop forwarding (or stop at all). */

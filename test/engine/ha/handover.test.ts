@@ -1,5 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import { mayLetGo, pickSuccessor, type DepartureInput, type Leaver } from '../../../src/engine/ha/handover.ts';
+import {
+  mayHaveSuccessor,
+  mayLetGo,
+  pickSuccessor,
+  type DepartureInput,
+  type Leaver,
+} from '../../../src/engine/ha/handover.ts';
 import type { PeerReport } from '../../../src/engine/ha/report.ts';
 import { peer } from './reports.ts';
 
@@ -35,6 +41,15 @@ describe('the successor', () => {
   test('need not hear what the active one does not hear either', () => {
     const peers = [peer('a2', { hears: ['b1'] }), peer('b1'), peer('c1', { state: 'silent' })];
     expect(pickSuccessor(LEAVER, peers)).toEqual({ cableName: 'a2', misses: [] });
+  });
+
+  test.each<[what: string, own: readonly PeerReport[], may: boolean]>([
+    ['nobody else', [], false],
+    ['one that is not ready', [peer('a2', { ready: false })], true],
+    ['one that was never heard', [peer('a2', { state: 'waiting', ready: false })], false],
+    ['one that is silent', [peer('a2', { state: 'silent', ready: false })], false],
+  ])('may yet be there: %s', (_, own, may) => {
+    expect(mayHaveSuccessor(LEAVER, [...own, ...others])).toBe(may);
   });
 
   test('has the lowest slot', () => {
