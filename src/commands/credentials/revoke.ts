@@ -1,14 +1,12 @@
 import { ExpectedError } from '../../runtime/errors.ts';
-import { RESOURCES } from '../../kube/resources.ts';
 import { atBroker, type BrokerAdmin, brokerAdmin } from '../brokeradmin.ts';
 import type { CommandRun } from '../context.ts';
 import { memberAccount, memberId, readBroker } from '../join/brokerview.ts';
-import { leaveBroker } from '../join/leave.ts';
-import { type Written, written } from '../objects.ts';
+import { expelFromBroker } from '../join/leave.ts';
 import { printResult, reportWritten } from '../report.ts';
 import type { RevokeOptions } from './options.ts';
 
-/** Cuts a cluster off: its account first, with which every credential of it ends at once, then all that it published. */
+/** Cuts a cluster off: its rights first, which end at once, then all that it published, at last its account. */
 export async function revokeCluster(run: CommandRun, clusterId: string, options: RevokeOptions): Promise<void> {
   const { reporter } = run;
   const admin = await brokerAdmin(run, options.brokerInfo);
@@ -18,12 +16,14 @@ export async function revokeCluster(run: CommandRun, clusterId: string, options:
   await agree(run, clusterId);
   const records = await reporter.step(`Revoking cluster ${clusterId} on the broker`, async () =>
     atBroker(admin, async () => {
-      const account = memberAccount(clusterId);
-      const gone = await client.delete(RESOURCES.serviceAccounts, account, { namespace });
-      const first: readonly Written[] = gone
-        ? [written({ kind: 'ServiceAccount', metadata: { name: account, namespace } }, 'broker', 'deleted')]
-        : [];
-      return [...first, ...(await leaveBroker(client, namespace, clusterId)).removed];
+      const { removed, claimKept } = await expelFromBroker(client, run.context.clock, { namespace, clusterId });
+      if (!claimKept) return removed;
+      throw new ExpectedError(
+        `may not delete ServiceAccount ${memberAccount(clusterId)} on the broker ${access.server}`,
+        {
+          hint: 'Run it with the broker-info.subm of its administrator, or delete the account with kubectl. What the cluster published is still there.',
+        },
+      );
     }),
   );
   reportWritten(run, records);

@@ -3,6 +3,7 @@ import type { KubeClient, KubeObject, ResourceType } from '../../kube/client.ts'
 import { isForbidden } from '../../kube/errors.ts';
 import type { Secret } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { isCredentialOf } from '../brokercredential.ts';
 import { type Written, written } from '../objects.ts';
 import { memberAccount } from './brokerview.ts';
@@ -15,6 +16,36 @@ export interface Left {
   readonly claimKept: boolean;
 }
 
+/** Rights that are gone are refused so soon; a request that was under way by then may come after. */
+const RIGHTS_MS = 1000;
+/** API servers remember for 10 s that a token was good (the success TTL of their token authenticators). */
+const TOKENS_MS = 11_000;
+const LOOK_MS = 200;
+
+/**
+ * Takes a cluster out that is at work and may not agree: what it publishes would come back as long as it has rights, so
+ * those go first, and what came back all the same is deleted until nothing has for a while. When neither its rights nor
+ * its account may be deleted, what it published stays too.
+ */
+export async function expelFromBroker(
+  client: KubeClient,
+  clock: Clock,
+  { namespace, clusterId }: { readonly namespace: string; readonly clusterId: string },
+): Promise<Left> {
+  const rights = await removeAll(client, namespace, memberObjects({ namespace, clusterId }));
+  const account = rights.denied ? await removeAll(client, namespace, accountOf(clusterId)) : NOTHING;
+  if (account.denied) return { removed: rights.removed, claimKept: true };
+  const left = await leaveBroker(client, namespace, clusterId);
+  const removed = [...rights.removed, ...account.removed, ...left.removed];
+  const quietMs = rights.denied ? TOKENS_MS : RIGHTS_MS;
+  for (let sinceMs = clock.monotonic(); clock.monotonic() - sinceMs < quietMs;) {
+    await clock.sleep(LOOK_MS);
+    const again = await removeAll(client, namespace, await published(client, namespace, clusterId));
+    if (again.removed.length > 0) sinceMs = clock.monotonic();
+  }
+  return { ...left, removed };
+}
+
 /**
  * Takes a cluster out of the set: its Endpoints, Cluster, tokens and role bindings on the broker, and at last the service
  * account that is the claim of its ID, so that an interrupted run can be repeated. With a member's own credentials what
@@ -22,36 +53,56 @@ export interface Left {
  */
 export async function leaveBroker(client: KubeClient, namespace: string, clusterId: string): Promise<Left> {
   const account = memberAccount(clusterId);
-  const removed: Written[] = [];
-  const remove = async (type: ResourceType, name: string): Promise<'done' | 'denied'> => {
-    try {
-      const gone = await client.delete(type, name, { namespace });
-      if (gone) removed.push(written({ kind: type.kind, metadata: { name, namespace } }, 'broker', 'deleted'));
-      return 'done';
-    } catch (error) {
-      if (isForbidden(error)) return 'denied';
-      throw error;
-    }
-  };
-  for (const [type, name] of await doomed(client, { namespace, clusterId }, account)) await remove(type, name);
-  const claim = await remove(RESOURCES.serviceAccounts, account);
-  return { removed, claimKept: claim === 'denied' };
+  const secrets = (await listSecrets(client, namespace)).filter((one) => isCredentialOf(one, { account, clusterId }));
+  const doomed = [
+    ...(await published(client, namespace, clusterId)),
+    ...named(RESOURCES.secrets, secrets),
+    ...memberObjects({ namespace, clusterId }),
+  ];
+  const { removed } = await removeAll(client, namespace, doomed);
+  const claim = await removeAll(client, namespace, accountOf(clusterId));
+  return { removed: [...removed, ...claim.removed], claimKept: claim.denied };
 }
 
-async function doomed(
-  client: KubeClient,
-  member: { readonly namespace: string; readonly clusterId: string },
-  account: string,
-): Promise<readonly (readonly [ResourceType, string])[]> {
-  const { namespace, clusterId } = member;
-  const [endpoints, clusters, secrets] = await Promise.all([
+type Named = readonly [ResourceType, string];
+
+interface Removal {
+  readonly removed: readonly Written[];
+  /** The credentials do not suffice for all of it. */
+  readonly denied: boolean;
+}
+
+const NOTHING: Removal = { removed: [], denied: false };
+
+function accountOf(clusterId: string): readonly Named[] {
+  return [[RESOURCES.serviceAccounts, memberAccount(clusterId)]];
+}
+
+async function removeAll(client: KubeClient, namespace: string, objects: readonly Named[]): Promise<Removal> {
+  const removed: Written[] = [];
+  let denied = false;
+  for (const [type, name] of objects) {
+    try {
+      if (await client.delete(type, name, { namespace }))
+        removed.push(written({ kind: type.kind, metadata: { name, namespace } }, 'broker', 'deleted'));
+    } catch (error) {
+      if (!isForbidden(error)) throw error;
+      denied = true;
+    }
+  }
+  return { removed, denied };
+}
+
+function named(type: ResourceType, objects: readonly KubeObject[]): readonly Named[] {
+  return objects.map(({ metadata }) => [type, metadata.name ?? ''] as const);
+}
+
+/** What a cluster has published. */
+async function published(client: KubeClient, namespace: string, clusterId: string): Promise<readonly Named[]> {
+  const [endpoints, clusters] = await Promise.all([
     client.list<Endpoint & KubeObject>(RESOURCES.endpoints, { namespace }),
     client.list<Cluster & KubeObject>(RESOURCES.clusters, { namespace }),
-    listSecrets(client, namespace),
   ]);
-  const tokens = secrets.filter((secret) => isCredentialOf(secret, { account, clusterId }));
-  const named = (type: ResourceType, objects: readonly KubeObject[]): readonly (readonly [ResourceType, string])[] =>
-    objects.map(({ metadata }) => [type, metadata.name ?? ''] as const);
   return [
     ...named(
       RESOURCES.endpoints,
@@ -61,8 +112,6 @@ async function doomed(
       RESOURCES.clusters,
       clusters.items.filter((one) => isOf(one, clusterId)),
     ),
-    ...named(RESOURCES.secrets, tokens),
-    ...memberObjects(member),
   ];
 }
 
