@@ -96,6 +96,31 @@ describe('the way that is whole', () => {
     expect(culprit(all)).toBeUndefined();
   });
 
+  test.each([
+    [true, 'ok'],
+    [false, 'broken'],
+  ])('a node sends to a gateway through its own cable when it is one on standby: %s', (standsBy, status) => {
+    const { a, b } = healthy();
+    const [address, source] = [podIp(WEST, 1, 1), podIp(EAST, 2, 1)];
+    const through = { destination: `${address}/32`, table: 101, link: 'vxlan-tunnel', via: '241.32.0.11', source };
+    const changed = withNetwork(a, 'east-2', {
+      node: (net) => ({
+        ...net,
+        routes: [...net.routes, through],
+        rules: [...net.rules, { priority: 99, table: 101, incomingLink: 'lo' }],
+      }),
+    });
+    const standby = { ...a.gateways[0]!, metadata: { name: 'east-2' } };
+    const east = { ...changed, gateways: standsBy ? [...a.gateways, standby] : a.gateways };
+    const from: End = { cluster: 'east', kind: 'node', name: 'node east-2', address: source, node: 'east-2' };
+    const to: End = { cluster: 'west', kind: 'node', name: 'node west-1', address, node: 'west-1' };
+    const route = hops({ a: east, b }, from, to).find(({ node, what }) => node === 'east-2' && what === 'route');
+    expect(route).toMatchObject({
+      status,
+      detail: `${address}/32 via 241.32.0.11 dev vxlan-tunnel src ${source} table 101`,
+    });
+  });
+
   test('a node sends by itself: no source rule is needed', () => {
     const from: End = {
       cluster: 'east',

@@ -86,6 +86,10 @@ function refused(leg: Leg, route: RouteState): Finding {
   );
 }
 
+function isCable({ link, table }: RouteState): boolean {
+  return ENGINE_OWNERSHIP.links.includes(link ?? '') || ENGINE_OWNERSHIP.tables.includes(table);
+}
+
 /** The route of the sender's node: into the overlay, or on the gateway into the cable. */
 export function routeFinding(leg: Leg): Finding {
   const { from, to, a } = leg;
@@ -100,10 +104,10 @@ export function routeFinding(leg: Leg): Finding {
   if (routed.kind === 'none') return bad('broken', 'none', `node ${from.node} has no route to ${to.address}`, restart);
   const { route } = routed;
   if (route.type !== undefined && route.type !== 'unicast') return refused(leg, route);
-  if (gateway === from.node) {
-    const good_ = ENGINE_OWNERSHIP.links.includes(route.link ?? '') || ENGINE_OWNERSHIP.tables.includes(route.table);
-    return good_ ? good(describeRoute(route)) : elsewhere(leg, route, 'a cable (table 100)');
-  }
+  // A gateway that is not active sends its own packets to the other gateways through its own cables, too.
+  const hasCables = gateway === from.node || a.gateways.some(({ metadata }) => metadata.name === from.node);
+  if (hasCables && isCable(route)) return good(describeRoute(route));
+  if (gateway === from.node) return elsewhere(leg, route, 'a cable (table 100)');
   return overlayRoute(leg, route, gateway);
 }
 
