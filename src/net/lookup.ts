@@ -25,8 +25,8 @@ function lengthOf(cidr: string): number {
   return parseCidr(cidr)?.prefixLength ?? 0;
 }
 
-/** Whether a rule speaks of a packet without a mark. */
-function speaksOf(rule: RuleState, { destination, source, incomingLink }: RoutedPacket): boolean {
+/** Whether a rule speaks of a packet without a mark. To the kernel what a node sends has come in by `lo`. */
+function speaksOf(rule: RuleState, { destination, source, incomingLink = 'lo' }: RoutedPacket): boolean {
   if (rule.fwmark !== undefined) return false;
   if (rule.incomingLink !== undefined && rule.incomingLink !== incomingLink) return false;
   if (rule.to !== undefined && !cidrContains(rule.to, destination)) return false;

@@ -61,7 +61,7 @@ export interface RuleState {
   readonly from?: string;
   readonly to?: string;
   readonly fwmark?: string;
-  /** Only packets that came in by this link. */
+  /** Only packets that came in by this link; `lo`: those of the node itself. */
   readonly incomingLink?: string;
 }
 

@@ -82,6 +82,19 @@ describe('subctl verify', () => {
     expect(stderr).toContain('gateway-failover is skipped');
   }, 60_000);
 
+  test('a Service answers gateway nodes from pods on every node, also on gateways that stand by', async () => {
+    const service = ['-n', 'default', 'get', 'service', 'echo', '-o', 'jsonpath={.spec.clusterIP}'];
+    const url = `http://${sandbox.kubectl('--context', 'west', ...service)}:8080/`;
+    for (const node of ['east-1', 'east-2']) {
+      const answered = new Set<string>();
+      for (let request = 0; request < 60 && answered.size < 3; request += 1) {
+        const answer = JSON.parse(await on(node, 'curl', '-sS', '-m', '3', url)) as { readonly node: string };
+        answered.add(answer.node);
+      }
+      expect([...answered].toSorted()).toEqual(['west-1', 'west-2', 'west-3']);
+    }
+  }, 60_000);
+
   test('a fault makes it fail, with the pattern, the evidence and a report', async () => {
     // Large packets vanish without a word, as where ICMP is filtered; on whichever gateway is active.
     const chain = 'type filter hook prerouting priority 0; iifname "vxlan-tunnel" ip length > 1000 drop';

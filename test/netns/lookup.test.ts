@@ -41,7 +41,7 @@ const route = fc
 const rule = fc
   .record({
     pref: fc.integer({ min: 1, max: 5 }),
-    what: fc.constantFrom('', 'iif la', 'iif lb', 'from 10.9.1.0/24', 'to 10.1.0.0/16', 'fwmark 7'),
+    what: fc.constantFrom('', 'iif la', 'iif lb', 'iif lo', 'from 10.9.1.0/24', 'to 10.1.0.0/16', 'fwmark 7'),
     table: fc.constantFrom('100', '150'),
   })
   .map(({ pref, what, table }) => `rule add pref ${pref} ${what} lookup ${table}`.replaceAll('  ', ' '));

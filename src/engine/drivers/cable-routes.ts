@@ -6,9 +6,13 @@ import type { Cable, CableLookup, DesiredCables } from './driver.ts';
 /** Priority of the rule that looks up the table of cables; upstream's VXLAN driver uses the same. */
 const CABLE_PRIORITY = 100;
 
-/** Before it: where each remote gateway is reached through its own cable, whichever carries the CIDR it is in. */
+/**
+ * Before it: where each remote gateway is reached through its own cable, whichever carries the CIDR it is in. For what the
+ * node itself sends (and, in the kernel's source check, what it takes): a pod's answer by another way than the request
+ * came would not find the translation of the Service's address.
+ */
 const PROBE_TABLE = 101;
-const PROBE_RULE: RuleState = { priority: 99, table: PROBE_TABLE };
+const PROBE_RULE: RuleState = { priority: 99, table: PROBE_TABLE, incomingLink: 'lo' };
 
 /** Which packets look up the table of cables. */
 const CABLE_RULES: Readonly<Record<CableLookup, RuleState>> = {

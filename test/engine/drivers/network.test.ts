@@ -152,12 +152,12 @@ describe('two gateways of one cluster', () => {
       [101, '10.131.100.1/32', '241.18.0.102'],
     ]);
     expect(rules).toEqual([
-      { priority: 99, table: 101 },
+      { priority: 99, table: 101, incomingLink: 'lo' },
       { priority: 100, table: 100 },
     ]);
     const ready = desiredVxlan(desiredOf(second), VXLAN_LOCAL);
     expect(ready.routes.map(({ table }) => table)).toEqual([101]);
-    expect(ready.rules).toEqual([{ priority: 99, table: 101 }]);
+    expect(ready.rules).toEqual([{ priority: 99, table: 101, incomingLink: 'lo' }]);
   });
 
   test('a switch replaces routes in place and does nothing else', () => {
