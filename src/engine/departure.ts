@@ -33,7 +33,10 @@ export async function handOver(dependencies: EngineDependencies, state: EngineSt
   const leaver = { clusterId: config.clusterId, cableName, term: elector.term ?? 0, uses: availability.uses };
   const startedMs = dependencies.clock.monotonic();
   const node = await successor(dependencies, state, leaver);
-  if (node === undefined) return;
+  if (node === undefined) {
+    if (!elector.leader) await outlastHandOver(dependencies, state);
+    return;
+  }
   logger.info('hands over before it stops', { to: node });
   try {
     await offer(dependencies, node);
@@ -75,15 +78,20 @@ async function leaveWayOut(dependencies: EngineDependencies, state: EngineState)
 
 /** Node of the standby to hand over to, once it is ready: one that has only begun does not hear every cluster yet. */
 async function successor(
-  { clock, elector }: EngineDependencies,
+  { clock, elector, logger }: EngineDependencies,
   state: EngineState,
   leaver: Leaver,
 ): Promise<string | undefined> {
-  const limitMs = clock.monotonic() + READINESS_MS;
-  for (;;) {
+  const startedMs = clock.monotonic();
+  for (let nowMs = startedMs; ; nowMs = clock.monotonic()) {
     const node = successorOf(state, leaver);
     if (node !== undefined || !mayHaveSuccessor(leaver, state.pulse.reports())) return node;
-    if (!elector.leader || clock.monotonic() >= limitMs) return undefined;
+    if (!elector.leader) return undefined;
+    if (nowMs === startedMs) logger.info('waits for a standby that is not ready yet', { limitMs: READINESS_MS });
+    if (nowMs - startedMs >= READINESS_MS) {
+      logger.warn('no standby became ready; the lease is given back', { afterMs: READINESS_MS });
+      return undefined;
+    }
     await clock.sleep(LOOK_MS);
   }
 }

@@ -47,7 +47,7 @@ export function pickSuccessor(
   return best && { cableName: best.cableName, misses: best.misses.toSorted(compareNames) };
 }
 
-/** Whether there is a gateway that may yet become a successor: it lives, and could not take over now. */
+/** Whether another gateway of the cluster lives, which may become a successor when it is not one yet. */
 export function mayHaveSuccessor({ clusterId }: Leaver, peers: readonly PeerReport[]): boolean {
   return reportsOf(peers, clusterId).own.some(({ state }) => state === 'alive');
 }
