@@ -21,7 +21,7 @@ export async function revokeCluster(run: CommandRun, clusterId: string, options:
       throw new ExpectedError(
         `may not delete ServiceAccount ${memberAccount(clusterId)} on the broker ${access.server}`,
         {
-          hint: 'Run it with the broker-info.subm of its administrator, or delete the account with kubectl. What the cluster published is still there.',
+          hint: `Its credentials may work, and its ID stays claimed, until that is gone: run this with --broker-info and the broker-info.subm of the broker's administrator, or kubectl -n ${namespace} delete serviceaccount ${memberAccount(clusterId)}`,
         },
       );
     }),

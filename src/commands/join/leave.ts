@@ -4,6 +4,7 @@ import { isForbidden } from '../../kube/errors.ts';
 import type { Secret } from '../../kube/objects.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import { ExpectedError } from '../../runtime/errors.ts';
 import { isCredentialOf } from '../brokercredential.ts';
 import { type Written, written } from '../objects.ts';
 import { memberAccount } from './brokerview.ts';
@@ -21,11 +22,13 @@ const RIGHTS_MS = 1000;
 /** API servers remember for 10 s that a token was good (the success TTL of their token authenticators). */
 const TOKENS_MS = 11_000;
 const LOOK_MS = 200;
+/** Without rights and without an account nobody comes back for so long: somebody else publishes for it. */
+const EXPEL_MS = 30_000;
 
 /**
  * Takes a cluster out that is at work and may not agree: what it publishes would come back as long as it has rights, so
  * those go first, and what came back all the same is deleted until nothing has for a while. When neither its rights nor
- * its account may be deleted, what it published stays too.
+ * its account may be deleted, what it published stays too. Rejects with ExpectedError when it comes back for 30 s.
  */
 export async function expelFromBroker(
   client: KubeClient,
@@ -38,12 +41,25 @@ export async function expelFromBroker(
   const left = await leaveBroker(client, namespace, clusterId);
   const removed = [...rights.removed, ...account.removed, ...left.removed];
   const quietMs = rights.denied ? TOKENS_MS : RIGHTS_MS;
-  for (let sinceMs = clock.monotonic(); clock.monotonic() - sinceMs < quietMs;) {
+  const startedMs = clock.monotonic();
+  for (let sinceMs = startedMs; clock.monotonic() - sinceMs < quietMs;) {
     await clock.sleep(LOOK_MS);
     const again = await removeAll(client, namespace, await published(client, namespace, clusterId));
-    if (again.removed.length > 0) sinceMs = clock.monotonic();
+    if (again.removed.length === 0) continue;
+    sinceMs = clock.monotonic();
+    if (sinceMs - startedMs >= EXPEL_MS) throw comesBack(again.removed, { namespace, clusterId });
   }
   return { ...left, removed };
+}
+
+function comesBack(
+  removed: readonly Written[],
+  { namespace, clusterId }: { readonly namespace: string; readonly clusterId: string },
+): ExpectedError {
+  const names = removed.map(({ kind, name }) => `${kind} ${name}`).join(', ');
+  return new ExpectedError(`${names} of cluster ${clusterId} came back on the broker for ${EXPEL_MS / 1000} s`, {
+    hint: `Its rights and its account are gone, so another account writes them: kubectl -n ${namespace} get endpoints.submariner.io,clusters.submariner.io --show-managed-fields -o yaml tells which program. Then run it again.`,
+  });
 }
 
 /**
