@@ -1,5 +1,6 @@
 import { ExpectedError } from '../runtime/errors.ts';
-import { CommandError, describeFailure, type CommandRunner } from './command.ts';
+import { CommandError, describeFailure, type CommandRunner, type RunResult } from './command.ts';
+import { BATCH_WORDS } from './standing.ts';
 
 /** What became of each line of a batch, in their order: undefined = done, else why not. */
 export type BatchOutcome = readonly (string | undefined)[];
@@ -21,6 +22,23 @@ function failuresOf(stderr: string): {
   return { byLine, rest: reason };
 }
 
+/** Gives lines to `ip` or `bridge`, to one that stays where there is one. Exit code 1: some of them failed. */
+export async function runLines(
+  runner: CommandRunner,
+  program: keyof typeof BATCH_WORDS,
+  lines: readonly string[],
+  options: { readonly signal?: AbortSignal | undefined; readonly timeoutMs?: number; readonly anew?: boolean },
+): Promise<RunResult> {
+  const { signal, timeoutMs, anew = false } = options;
+  return runner.run(program, BATCH_WORDS[program], {
+    stdin: `${lines.join('\n')}\n`,
+    okExitCodes: [0, 1],
+    lines: !anew,
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
 /**
  * Runs lines through `ip -force -batch -` (or bridge): one process, every line tried. A batch that broke off (a line
  * that the tool cannot parse ends it) fails as a whole: what it did shows in the next observation.
@@ -31,18 +49,42 @@ export async function runBatch(
   lines: readonly (readonly string[])[],
   signal?: AbortSignal,
 ): Promise<BatchOutcome> {
-  if (lines.length === 0) return [];
-  const stdin = `${lines.map((words) => words.join(' ')).join('\n')}\n`;
-  const options = { stdin, timeoutMs: 60_000, ...(signal === undefined ? {} : { signal }) };
+  const texts = lines.map((words) => words.join(' '));
+  const { outcomes, stood } = await tryLines(runner, program, texts, { signal });
+  const failed = texts.filter((_, index) => outcomes[index] !== undefined);
+  if (!stood || failed.length === 0) return outcomes;
+  // A process that had run before may have taken a link for a former one of that name.
+  const again = (await tryLines(runner, program, failed, { signal, anew: true })).outcomes.values();
+  return outcomes.map((reason) => (reason === undefined ? undefined : again.next().value));
+}
+
+async function tryLines(
+  runner: CommandRunner,
+  program: 'ip' | 'bridge',
+  lines: readonly string[],
+  options: { readonly signal: AbortSignal | undefined; readonly anew?: boolean },
+): Promise<{ readonly outcomes: BatchOutcome; readonly stood: boolean }> {
+  if (lines.length === 0) return { outcomes: [], stood: false };
   try {
-    await runner.run(program, ['-force', '-batch', '-'], options);
-    return lines.map(() => undefined);
+    const {
+      exitCode,
+      stderr,
+      stood = false,
+    } = await runLines(runner, program, lines, { ...options, timeoutMs: 60_000 });
+    const outcomes = exitCode === 0 ? lines.map(() => undefined) : outcomesOf(lines, stderr, 'failed');
+    return { outcomes, stood };
   } catch (error) {
-    if (signal?.aborted === true) throw error;
-    const { byLine, rest } = failuresOf(error instanceof CommandError ? error.stderr : '');
-    const whole = byLine.size === 0 || rest !== undefined ? (rest ?? describeFailure(error)) : undefined;
-    return lines.map((_, index) => byLine.get(index + 1) ?? whole);
+    if (options.signal?.aborted === true) throw error;
+    const stderr = error instanceof CommandError ? error.stderr : '';
+    return { outcomes: outcomesOf(lines, stderr, describeFailure(error)), stood: false };
   }
+}
+
+/** What became of lines of which some were not done: all, when it is not said which. */
+function outcomesOf(lines: readonly string[], stderr: string, otherwise: string): BatchOutcome {
+  const { byLine, rest } = failuresOf(stderr);
+  const whole = byLine.size === 0 || rest !== undefined ? (rest ?? otherwise) : undefined;
+  return lines.map((_, index) => byLine.get(index + 1) ?? whole);
 }
 
 /** What one question of a batch was answered: JSON text, or why there is no answer. */
@@ -96,19 +138,13 @@ async function ask(
   questions: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<readonly ReadOutcome[]> {
-  const args = ['-N', '-d', '-j', '-force', '-batch', '-'];
-  const options = {
-    stdin: `${questions.join('\n')}\n`,
-    okExitCodes: [0, 1],
-    ...(signal === undefined ? {} : { signal }),
-  };
-  const result = await runner.run('ip', args, options);
+  const result = await runLines(runner, 'ip', questions, { signal });
   const { byLine } = failuresOf(result.stderr);
   const answers = result.stdout
     .split('\n')
     .map((line) => line.trim().replace(/^\[+(?=\[)/, ''))
     .filter((line) => line !== '' && line !== '[');
-  if (answers.length + byLine.size !== questions.length) throw new CommandError('ip', args, result);
+  if (answers.length + byLine.size !== questions.length) throw new CommandError('ip', BATCH_WORDS.ip, result);
   const next = answers.values();
   return questions.map((_, index): ReadOutcome => {
     const failure = byLine.get(index + 1);

@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process';
 import { messageOf } from '../runtime/errors.ts';
 import { childEnvironment } from '../runtime/environment.ts';
 import type { Logger } from '../runtime/logger.ts';
-import type { Part, RecentLooks } from './recent.ts';
+import { WITH_LINKS, type Part, type RecentLooks } from './recent.ts';
 import { openSpool } from './spool.ts';
+import { StandingPrograms } from './standing.ts';
 
 /** How one program run is limited and fed. */
 export interface RunOptions {
@@ -18,12 +19,16 @@ export interface RunOptions {
    * be woken for each word costs many times what the program does.
    */
   readonly wordy?: boolean;
+  /** Lines for `ip` or `bridge` in batch mode (BATCH_WORDS): a process that stays may take them. */
+  readonly lines?: boolean;
 }
 
 export interface RunResult {
   readonly exitCode: number;
   readonly stdout: string;
   readonly stderr: string;
+  /** By a process that had run before: what it knew of links may have been out of date. */
+  readonly stood?: boolean;
 }
 
 /** Runs programs without a shell, LC_ALL=C, every run debug-logged in pasteable form. Rejects with CommandError. */
@@ -83,6 +88,7 @@ interface Finished {
   readonly stderr: string;
   /** Why there is no exit code. */
   readonly reason?: string;
+  readonly stood?: boolean;
 }
 
 /** What an operator installs when a program of the daemons is missing. */
@@ -147,9 +153,28 @@ function logRun(logger: Logger, command: string, options: RunOptions, run: Finis
     command,
     ...(options.stdin === undefined ? {} : { stdinBytes: options.stdin.length }),
     exitCode: run.exitCode,
+    ...(run.stood === true ? { stood: true } : {}),
     durationMs: Math.round(durationMs),
     ...(run.stderr === '' ? {} : { stderr: run.stderr.slice(0, 500) }),
   });
+}
+
+/** Processes that stay are not to go by what the link was before, nor is anybody else. */
+function changesLinks(file: string, args: readonly string[]): boolean {
+  return file === 'ip' && args[0] === 'link' && args[1] !== 'show';
+}
+
+/** Rejects, in the words of the program, when the exit code was not expected. */
+function resultOf(file: string, args: readonly string[], { okExitCodes = [0] }: RunOptions, run: Finished): RunResult {
+  const { exitCode, stdout, stderr, stood = false } = run;
+  if (exitCode !== undefined && okExitCodes.includes(exitCode))
+    return { exitCode, stdout, stderr, ...(stood ? { stood } : {}) };
+  throw new CommandError(
+    file,
+    args,
+    exitCode === undefined ? { stdout, stderr } : { exitCode, stdout, stderr },
+    run.reason,
+  );
 }
 
 /**
@@ -164,16 +189,23 @@ export function createRunner(dependencies: {
   const { logger, namespace, recent } = dependencies;
   // nsenter takes a fifth of the time of `ip netns exec`, which mounts a /sys of its own.
   const prefix = namespace === undefined ? [] : ['nsenter', `--net=/run/netns/${namespace}`];
-  const run = async (file: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> => {
+  const env = childEnvironment({ LC_ALL: 'C' });
+  const standing =
+    recent === undefined ? undefined : new StandingPrograms(recent, { prefix, env, explain: startFailure });
+  const finish = (file: string, args: readonly string[], options: RunOptions): Promise<Finished> => {
+    const kept = options.lines === true ? standing?.of(file, args) : undefined;
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, signal, stdin = '' } = options;
+    if (kept !== undefined) return kept.run(stdin, { timeoutMs, signal });
     const [program = file, ...rest] = [...prefix, file, ...args];
-    const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    return execute(program, rest, options, timeoutMs);
+  };
+  const run = async (file: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> => {
     const startedMs = performance.now();
-    const finished = await execute(program, rest, options, timeoutMs);
+    const finished = await finish(file, args, options);
+    if (changesLinks(file, args)) recent?.forget(WITH_LINKS);
+    const [program = file, ...rest] = [...prefix, file, ...args];
     logRun(logger, formatCommand(program, rest), options, finished, performance.now() - startedMs);
-    const { exitCode, stdout, stderr } = finished;
-    if (exitCode !== undefined && (options.okExitCodes ?? [0]).includes(exitCode)) return { exitCode, stdout, stderr };
-    const outcome = exitCode === undefined ? { stdout, stderr } : { exitCode, stdout, stderr };
-    throw new CommandError(file, args, outcome, finished.reason);
+    return resultOf(file, args, options, finished);
   };
   return { run, here: namespace === undefined, ...(recent === undefined ? {} : { recent }) };
 }

@@ -4,7 +4,7 @@ import type { NeighbourState, NetworkState, RouteState, RuleState, Ruleset, Sysc
 import { describeStep } from '../net/plan.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { applyPlan } from './apply.ts';
-import { answerOf, readBatch } from './batch.ts';
+import { answerOf, readBatch, runLines } from './batch.ts';
 import { CommandError, lookOnce, type CommandRunner } from './command.ts';
 import {
   MAIN_TABLE,
@@ -18,6 +18,7 @@ import {
 } from './ip.ts';
 import { NETCONF_QUESTION, parseNetconf } from './netconf.ts';
 import { observeTable } from './nft.ts';
+import { BATCH_WORDS } from './standing.ts';
 import { observeSysctls } from './sysctl.ts';
 
 export { applyPlan, PlanError } from './apply.ts';
@@ -35,9 +36,9 @@ async function observeFdb(
   link: string,
   signal?: AbortSignal,
 ): Promise<readonly NeighbourState[]> {
-  const args = ['-j', 'fdb', 'show', 'dev', link];
-  const { stdout } = await runner.run('bridge', args, signal === undefined ? {} : { signal });
-  return parseFdb(link, stdout);
+  const result = await runLines(runner, 'bridge', [`fdb show dev ${link}`], { signal });
+  if (result.exitCode !== 0) throw new CommandError('bridge', BATCH_WORDS.bridge, result);
+  return parseFdb(link, result.stdout);
 }
 
 /** The entries of overlays by name, asked for before it is known whether these are there. */

@@ -50,12 +50,12 @@ export class RecentLooks {
    */
   async take<T>(parts: readonly Part[], question: string, look: () => Promise<T>): Promise<T> {
     const takenMs = this.#clock.monotonic();
-    const reports = this.#reportsOf(parts);
+    const reports = this.reportsOf(parts);
     const known = this.#looks.get(question);
     const maxAgeMs = this.#maxAgeMs * (parts.every((part) => part === 'link') ? LASTING : 1);
     if (known?.reports === reports && takenMs - known.takenMs < maxAgeMs) return known.answer as T;
     const answer = await look();
-    if (this.#trusted && this.#reportsOf(parts) === reports) this.#looks.set(question, { answer, takenMs, reports });
+    if (this.#trusted && this.reportsOf(parts) === reports) this.#looks.set(question, { answer, takenMs, reports });
     return answer;
   }
 
@@ -70,8 +70,13 @@ export class RecentLooks {
     this.forget();
   }
 
+  /** Whether every change is reported now. */
+  get trusted(): boolean {
+    return this.#trusted;
+  }
+
   /** Grows with every report of any of the parts. */
-  #reportsOf(parts: readonly Part[]): number {
+  reportsOf(parts: readonly Part[]): number {
     return parts.reduce((sum, part) => sum + this.#reports[part], 0);
   }
 }

@@ -38,8 +38,34 @@ describe('a batch of changes', () => {
 
   test('that could not run at all failed as a whole', async () => {
     expect(await runBatch(runner({ exitCode: 127, stdout: '', stderr: '' }), 'ip', LINES)).toEqual(
-      Array(3).fill('ip -force -batch -: failed (exit code 127)'),
+      Array(3).fill('ip -N -d -j -force -batch -: failed (exit code 127)'),
     );
+  });
+});
+
+describe('a batch that a process took which had run before', () => {
+  const asked: (readonly [string, boolean])[] = [];
+  const standing = (second: RunResult): CommandRunner => ({
+    run: async (_file, _args, { stdin = '', lines = false } = {}) => {
+      await Promise.resolve();
+      asked.push([stdin.trim(), lines]);
+      if (!lines) return second;
+      const stderr = 'Cannot find device "x"\nCommand failed -:1\nRTNETLINK answers: File exists\nCommand failed -:3\n';
+      return { exitCode: 1, stdout: '', stderr, stood: true };
+    },
+  });
+
+  test('goes once more to a new one, as far as it was refused', async () => {
+    const second = { exitCode: 1, stdout: '', stderr: 'RTNETLINK answers: File exists\nCommand failed -:2\n' };
+    expect(await runBatch(standing(second), 'ip', LINES)).toEqual([
+      undefined,
+      undefined,
+      'RTNETLINK answers: File exists',
+    ]);
+    expect(asked).toEqual([
+      ['route add a\nroute add b\nroute add c', true],
+      ['route add a\nroute add c', false],
+    ]);
   });
 });
 

@@ -1,6 +1,7 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { createRunner, type CommandRunner } from '../../src/host/command.ts';
+import { RecentLooks } from '../../src/host/recent.ts';
 import { silentLogger } from '../../src/runtime/logger.ts';
 import { record } from '../runrecord.ts';
 
@@ -53,6 +54,13 @@ export class Namespaces {
 
   runner(short: string): CommandRunner {
     return createRunner({ logger: silentLogger, namespace: this.name(short) });
+  }
+
+  /** As of a daemon whose node nobody else changes: it may rely on what it has seen, and programs stay. */
+  watchedRunner(short: string): CommandRunner {
+    const recent = new RecentLooks({ maxAgeMs: 20_000 });
+    recent.trust(true);
+    return createRunner({ logger: silentLogger, namespace: this.name(short), recent });
   }
 
   remove(): void {

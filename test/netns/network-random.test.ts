@@ -26,18 +26,27 @@ beforeAll(() => {
 });
 afterAll(() => spaces.remove());
 
-test('from any state to any other on the kernel: the plan is enough and touches nobody else', async () => {
-  const foreign = (): string => spaces.sh('n', 'ip -br link; ip -4 route show table all; ip rule; nft list ruleset');
-  const before = foreign();
-  const runner = spaces.runner('n');
-  await fc.assert(
-    fc.asyncProperty(state, state, async (first, second) => {
-      for (const wanted of [first, second, EMPTY_STATE]) {
-        await convergeNetwork({ runner, logger: silentLogger }, OWN, wanted);
-        expect(describePlan(diffNetwork(wanted, await observeNetwork(runner, OWN, wanted)))).toBe('');
-      }
-      expect(foreign()).toBe(before);
-    }),
-    { numRuns: RUNS, endOnFailure: true },
-  );
-}, 600_000);
+const processes = [
+  ['a process for each batch', () => spaces.runner('n')],
+  ['processes that stay', () => spaces.watchedRunner('n')],
+] as const;
+
+test.each(processes)(
+  'from any state to any other on the kernel, by %s: the plan is enough and touches nobody else',
+  async (_, create) => {
+    const foreign = (): string => spaces.sh('n', 'ip -br link; ip -4 route show table all; ip rule; nft list ruleset');
+    const before = foreign();
+    const runner = create();
+    await fc.assert(
+      fc.asyncProperty(state, state, async (first, second) => {
+        for (const wanted of [first, second, EMPTY_STATE]) {
+          await convergeNetwork({ runner, logger: silentLogger }, OWN, wanted);
+          expect(describePlan(diffNetwork(wanted, await observeNetwork(runner, OWN, wanted)))).toBe('');
+        }
+        expect(foreign()).toBe(before);
+      }),
+      { numRuns: RUNS, endOnFailure: true },
+    );
+  },
+  600_000,
+);

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { CommandError, type CommandRunner } from '../../src/host/command.ts';
 import { describePlan } from '../../src/net/plan.ts';
 import { EAST_GATEWAY, EAST_NODES, WEST, endpoint, stage, type Stage } from '../routeagent/stage.ts';
+import { isLook } from './looks.ts';
 import { Namespaces } from './namespaces.ts';
 
 const SIGNAL = new AbortController().signal;
@@ -54,17 +55,13 @@ async function plan(at: Stage): Promise<readonly string[]> {
 }
 
 /** Whether the command only reads. */
-function reads(file: string, args: readonly string[]): boolean {
-  return args.includes('-j') || args.includes('list') || (file === 'sysctl' && !args.includes('-w'));
-}
-
 /** Fails the n-th command that changes something; nothing of it happens. */
 function failing(inner: CommandRunner, n: number): CommandRunner & { readonly count: () => number } {
   let writes = 0;
   return {
     count: () => writes,
     run: async (file, args, options) => {
-      if (!reads(file, args)) {
+      if (!isLook(file, args, options)) {
         writes += 1;
         if (writes === n) throw new CommandError(file, args, { exitCode: 1, stdout: '', stderr: 'made to fail\n' });
       }

@@ -12,6 +12,7 @@ import { RELEVANT } from '../../src/routeagent/relevant.ts';
 import { silentLogger } from '../../src/runtime/logger.ts';
 import { FakeClock } from '../fakes/clock.ts';
 import { EAST_GATEWAY, WEST, endpoint, eventually, stage, type Stage } from '../routeagent/stage.ts';
+import { isLook } from './looks.ts';
 import { Namespaces } from './namespaces.ts';
 
 const SIGNAL = new AbortController().signal;
@@ -34,10 +35,6 @@ interface Watched {
   failWrite(n: number): void;
 }
 
-function reads(file: string, args: readonly string[]): boolean {
-  return args.includes('-j') || args.includes('list') || (file === 'sysctl' && !args.includes('-w'));
-}
-
 function watched(short: string, k: number): Watched {
   spaces.add(short);
   spaces.ip(
@@ -58,7 +55,7 @@ function watched(short: string, k: number): Watched {
   const asked: string[] = [];
   let failing = 0;
   const run: CommandRunner['run'] = async (file, args, options) => {
-    if (reads(file, args)) {
+    if (isLook(file, args, options)) {
       counts.looks += 1;
       asked.push(file);
     } else {
