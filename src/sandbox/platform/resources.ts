@@ -1,4 +1,5 @@
 import type { KubeClient, ResourceType } from '../../kube/client.ts';
+import { isNotFound } from '../../kube/errors.ts';
 
 interface ResourceList {
   readonly groupVersion: string;
@@ -22,7 +23,7 @@ interface GroupList {
   }[];
 }
 
-/** Every kind of object of a cluster that can be listed and deleted, each in one version: its group's preferred one if it is there. */
+/** Every kind of object of a cluster that can be listed and deleted, each in one version: its group's preferred one if it is there. Rejects when any of it cannot be read, so that a kind is not taken for gone. */
 export async function discoverResources(client: KubeClient, signal: AbortSignal): Promise<readonly ResourceType[]> {
   const { groups } = await client.request<GroupList>('GET', '/apis', undefined, signal);
   const versions = groups.flatMap(({ preferredVersion, versions: all }) => {
@@ -31,7 +32,10 @@ export async function discoverResources(client: KubeClient, signal: AbortSignal)
   });
   const lists = await Promise.all(
     ['/api/v1', ...versions].map((path) =>
-      client.request<ResourceList>('GET', path, undefined, signal).catch(() => ({ groupVersion: '', resources: [] })),
+      client.request<ResourceList>('GET', path, undefined, signal).catch((error: unknown) => {
+        if (!isNotFound(error)) throw error;
+        return { groupVersion: '', resources: [] };
+      }),
     ),
   );
   const found = new Map<string, ResourceType>();

@@ -1,5 +1,6 @@
-import type { KubeClient, KubeObject } from '../../kube/client.ts';
-import type { ConfigMap, Namespace, Secret, ServiceAccount } from '../../kube/objects.ts';
+import type { KubeClient, KubeObject, ResourceType } from '../../kube/client.ts';
+import type { ConfigMap, CustomResourceDefinition, Namespace, Secret, ServiceAccount } from '../../kube/objects.ts';
+import type { Condition } from '../../kube/pods.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { createStore, type Store } from '../../kube/store.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -33,7 +34,7 @@ interface PlatformStores {
   readonly roots: Store<ConfigMap>;
   readonly tokens: Store<Secret>;
   readonly roles: Store<ClusterRole>;
-  readonly crds: Store<KubeObject>;
+  readonly crds: Store<CustomResourceDefinition>;
 }
 
 function createStores({ client, logger, clock }: PlatformOptions): PlatformStores {
@@ -85,14 +86,34 @@ async function fillTokens({ client, ca, serviceAccountKey }: PlatformOptions, st
   );
 }
 
-/** Garbage collection, and the end of namespaces, once everything is known. */
+/**
+ * Garbage collection, and the end of namespaces, once everything is known. No namespace ends while there may be objects of
+ * a kind in it that is not known yet.
+ */
 async function tidy({ client, clock }: PlatformOptions, stores: PlatformStores, inventory: Inventory): Promise<void> {
   if (!inventory.synced) return;
   const going = stores.namespaces.list().filter(({ metadata }) => metadata.deletionTimestamp !== undefined);
   await attemptAll([
     () => collectGarbage(client, inventory.found(), inventory.types),
-    ...going.map((namespace) => () => finishNamespace(client, namespace, inventory.types, clock.now())),
+    ...going.map((namespace) => async () => {
+      requireKinds(stores.crds.list(), inventory.types);
+      await finishNamespace(client, namespace, inventory.types, clock.now());
+    }),
   ]);
+}
+
+/** An API server lists the kind of a CRD a moment after it has said that it is established. */
+function requireKinds(definitions: readonly CustomResourceDefinition[], types: readonly ResourceType[]): void {
+  const known = new Set(types.map(({ plural, group }) => `${plural}.${group}`));
+  const missing = definitions
+    .filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && isEstablished(status?.conditions))
+    .map(({ metadata }) => metadata.name ?? '')
+    .filter((name) => !known.has(name));
+  if (missing.length > 0) throw new Error(`the API server does not list these kinds yet: ${missing.join(', ')}`);
+}
+
+function isEstablished(conditions: readonly Condition[] = []): boolean {
+  return conditions.some(({ type, status }) => type === 'Established' && status === 'True');
 }
 
 /**
@@ -109,12 +130,17 @@ export async function runPlatformControllers(options: PlatformOptions, signal: A
       name,
       logger: logger.with({ controller: name }),
       clock,
+      // The API server is on the same machine, and what it has not done yet takes it a moment.
+      backoff: { initialMs: 200, maxMs: 2000 },
       reconcile: async (inner) => {
         if (all.every((store) => store.synced)) await work(inner);
       },
     });
   const garbage = loop('garbage', () => tidy(options, stores, inventory));
-  const kinds = loop('kinds', (inner) => inventory.refresh(inner));
+  const kinds = loop('kinds', async (inner) => {
+    await inventory.refresh(inner);
+    requireKinds(stores.crds.list(), inventory.types);
+  });
   const others = [
     loop('namespaces', () => furnishNamespaces(options, stores)),
     loop('tokens', () => fillTokens(options, stores)),

@@ -1,7 +1,7 @@
 import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { KubeObject, OwnerReference, ResourceType } from '../../../src/kube/client.ts';
-import type { ConfigMap, Pod, Secret, ServiceAccount } from '../../../src/kube/objects.ts';
+import type { ConfigMap, CustomResourceDefinition, Pod, Secret, ServiceAccount } from '../../../src/kube/objects.ts';
 import { RESOURCES, apiVersionOf } from '../../../src/kube/resources.ts';
 import { createLogger } from '../../../src/runtime/logger.ts';
 import { planGarbage, type Found, type GarbageStep } from '../../../src/sandbox/platform/garbage-plan.ts';
@@ -114,9 +114,13 @@ describe('garbage', () => {
 });
 
 describe('platform controllers', () => {
-  const stop = new AbortController();
+  let stop: AbortController;
   let running: Promise<void> = Promise.resolve();
   let kube: FakeKube;
+
+  beforeEach(() => {
+    stop = new AbortController();
+  });
 
   afterEach(async () => {
     stop.abort();
@@ -191,5 +195,45 @@ describe('platform controllers', () => {
       { metadata: { name: 'kube-root-ca.crt' }, data: { 'ca.crt': 'CA' } },
     ]);
     expect(kube.all<Secret>(RESOURCES.secrets)[0]?.data?.['token']).toBeDefined();
+  });
+
+  test('no namespace ends before the kind of an established CRD is listed', async () => {
+    kube = new FakeKube();
+    const clock = new FakeClock();
+    const ideas: ResourceType = { group: 'x.io', version: 'v1', plural: 'ideas', kind: 'Idea', namespaced: true };
+    let listed = false;
+    kube.onRequest = (method, path) => {
+      const version = { groupVersion: 'x.io/v1' };
+      if (path === '/apis' && listed)
+        return { groups: [{ name: 'x.io', preferredVersion: version, versions: [version] }] };
+      if (path === '/apis/x.io/v1')
+        return {
+          ...version,
+          resources: [{ name: 'ideas', kind: 'Idea', namespaced: true, verbs: ['list', 'delete'] }],
+        };
+      return answer(method, path);
+    };
+    kube.seed<CustomResourceDefinition>(RESOURCES.crds, {
+      metadata: { name: 'ideas.x.io' },
+      spec: { group: 'x.io', names: { plural: 'ideas', kind: 'Idea' }, scope: 'Namespaced', versions: [] },
+      status: { conditions: [{ type: 'Established', status: 'True' }] },
+    });
+    const terminating = { name: 'going', deletionTimestamp: '2026-01-01T00:00:00Z', finalizers: ['kubernetes'] };
+    kube.seed<KubeObject>(RESOURCES.namespaces, { metadata: terminating });
+    kube.seed<KubeObject>(ideas, { metadata: { name: 'one', namespace: 'going' } });
+    const logger = createLogger({ level: 'error', write: () => undefined, now: () => 0 });
+    running = runPlatformControllers({ client: kube, logger, clock, ca: '', serviceAccountKey: KEY }, stop.signal);
+    const rounds = async (count: number): Promise<void> => {
+      for (let round = 0; round < count; round += 1) {
+        await settle();
+        await clock.advance(500);
+      }
+    };
+    await rounds(20);
+    expect(kube.all(RESOURCES.namespaces)).toHaveLength(1);
+    listed = true;
+    for (let round = 0; round < 400 && kube.all(RESOURCES.namespaces).length > 0; round += 1) await rounds(1);
+    expect(kube.all(RESOURCES.namespaces)).toEqual([]);
+    expect(kube.all(ideas)).toEqual([]);
   });
 });
