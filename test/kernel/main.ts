@@ -19,7 +19,7 @@ IPsec with the kernel's ESP, WireGuard with the kernel's own. Needs root and Deb
   --machine uml|qemu       uml (default): User-mode Linux, built once from Debian's kernel source
                            qemu: Debian's cloud kernel as it is shipped, ten times slower
   --test NAME              only tests whose name matches, as Jest's --testNamePattern
-  --timeout MINUTES        end the guest then (default 30; qemu 120)
+  --timeout MINUTES        end the guest then (default 60; qemu 120)
   --help
 
   npm run test:kernel -- --only ipsec
@@ -69,7 +69,7 @@ function readOptions(args: readonly string[]): Options | undefined {
   if (wrong !== undefined) throw new Usage(`--only ${wrong}: there is ${known.join(', ')}`);
   const { machine } = values;
   if (machine !== 'uml' && machine !== 'qemu') throw new Usage(`--machine ${machine}: there is uml, qemu`);
-  const minutes = Number(values.timeout ?? (machine === 'uml' ? 30 : 120));
+  const minutes = Number(values.timeout ?? (machine === 'uml' ? 60 : 120));
   if (!(minutes > 0)) throw new Usage(`--timeout ${values.timeout ?? ''}: a number of minutes`);
   const drivers = named.length === 0 ? known : known.filter((driver) => named.includes(driver));
   return { drivers, machine, test: values.test, timeoutMs: minutes * 60_000 };

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { patient } from './patience.ts';
 
 /** What a stream saw. */
 export interface StreamResult {
@@ -15,6 +16,9 @@ export interface StreamResult {
   readonly tcpEnd: string;
 }
 
+/** So long what is under way is waited for: after an outage TCP tries again only when as much time has passed once more. */
+const LINGER_MS = patient(5000);
+
 const SERVER = `
 const dgram = require('node:dgram'), net = require('node:net');
 const udp = dgram.createSocket('udp4');
@@ -25,7 +29,7 @@ net.createServer((c) => { c.on('error', () => {}); c.pipe(c); }).listen(9000, '0
 
 const CLIENT = `
 const dgram = require('node:dgram'), net = require('node:net');
-const address = process.argv[1];
+const [address, lingerMs] = process.argv.slice(1);
 const udp = dgram.createSocket('udp4');
 const seen = new Set();
 let sent = 0, tcpSent = 0, tcpAnswered = 0, tcpEnd = '', last = 0, gap = 0, stopping = false;
@@ -50,7 +54,7 @@ setInterval(() => {
 setInterval(() => console.log('count ' + seen.size), 50);
 process.on('SIGTERM', () => {
   stopping = true;
-  const end = performance.now() + 3000;
+  const end = performance.now() + Number(lingerMs);
   setInterval(() => {
     if ((seen.size < sent || tcpAnswered < tcpSent) && performance.now() < end) return;
     console.log('result ' + JSON.stringify({ sent, answered: seen.size, longestGapMs: Math.round(gap), tcpSent, tcpAnswered, tcpEnd }));
@@ -80,7 +84,7 @@ export class Stream {
       });
     const server = node(to, SERVER);
     if (server.stdout !== null) await once(server.stdout, 'data');
-    const stream = new Stream(server, node(from, CLIENT, address));
+    const stream = new Stream(server, node(from, CLIENT, address, String(LINGER_MS)));
     while (!stream.#said.includes('ready')) {
       const { stdout } = stream.#client;
       if (stdout !== null) await once(stdout, 'data');
