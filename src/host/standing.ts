@@ -125,7 +125,9 @@ export class StandingProgram {
     child.stdin.on('error', () => undefined);
     child.on('error', (error) => this.#lose(child, { exitCode: undefined, reason: explain(program, error) }));
     child.on('close', (code, killedBy) => {
-      this.#lose(child, code === null ? { exitCode: undefined, reason: killedBy ?? 'ended' } : { exitCode: code });
+      // Nothing was refused, and yet it did not come to the end of its lines.
+      if (code === null || code === 0) this.#lose(child, { exitCode: undefined, reason: killedBy ?? 'ended early' });
+      else this.#lose(child, { exitCode: code });
     });
     child.stdout.setEncoding('utf8').on('data', (text: string) => this.#heard(child, 'stdout', text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => this.#heard(child, 'stderr', text));
