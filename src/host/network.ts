@@ -18,7 +18,6 @@ import {
 } from './ip.ts';
 import { NETCONF_QUESTION, parseNetconf } from './netconf.ts';
 import { observeTable } from './nft.ts';
-import { BATCH_WORDS } from './standing.ts';
 import { observeSysctls } from './sysctl.ts';
 
 export { applyPlan, PlanError } from './apply.ts';
@@ -37,7 +36,8 @@ async function observeFdb(
   signal?: AbortSignal,
 ): Promise<readonly NeighbourState[]> {
   const result = await runLines(runner, 'bridge', [`fdb show dev ${link}`], { signal });
-  if (result.exitCode !== 0) throw new CommandError('bridge', BATCH_WORDS.bridge, result);
+  // Named as the command that shows the operator the same.
+  if (result.exitCode !== 0) throw new CommandError('bridge', ['-j', 'fdb', 'show', 'dev', link], result);
   return parseFdb(link, result.stdout);
 }
 

@@ -40,6 +40,9 @@ export const BATCH_WORDS = {
   bridge: ['-j', '-force', '-batch', '-'],
 } as const;
 
+/** Nobody knows which of its lines were done; the next look at the kernel tells. */
+const ENDED_EARLY = 'ended before it had done all its lines';
+
 const NOTHING = { exitCode: undefined, stdout: '', stderr: '' } as const;
 
 /** A batch that a process is at. */
@@ -126,7 +129,7 @@ export class StandingProgram {
     child.on('error', (error) => this.#lose(child, { exitCode: undefined, reason: explain(program, error) }));
     child.on('close', (code, killedBy) => {
       // Nothing was refused, and yet it did not come to the end of its lines.
-      if (code === null || code === 0) this.#lose(child, { exitCode: undefined, reason: killedBy ?? 'ended early' });
+      if (code === null || code === 0) this.#lose(child, { exitCode: undefined, reason: killedBy ?? ENDED_EARLY });
       else this.#lose(child, { exitCode: code });
     });
     child.stdout.setEncoding('utf8').on('data', (text: string) => this.#heard(child, 'stdout', text));
