@@ -256,4 +256,4 @@ test('a UDP port that is taken on the gateway node is told by join and show', as
     () => shown('gateways'),
     (text) => /active +\S+ +no connections/.test(text),
   );
-});
+}, 120_000);
