@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { Lines, describeEvent, parseEvent, totalsOf } from './report.ts';
+import { Lines, describeEvent, parseEvent, totalsOf, type GuestEvent } from './report.ts';
 
 const total = { total: { passed: 3, failed: 0, skipped: 1 } };
 
@@ -26,6 +26,14 @@ describe('numbers', () => {
   ])('%s', (_name, events, failed) => {
     expect(totalsOf(events).failed).toBe(failed);
   });
+});
+
+test('what was seen of a run that was ended counts', () => {
+  const seen = (status: string): GuestEvent => ({ file: 'a.test.ts', test: 'b', status, ms: 1, failure: '' });
+  const first = [seen('passed'), seen('passed'), seen('passed'), seen('pending'), total];
+  const ended = [...first, seen('passed'), seen('failed'), seen('pending')];
+  expect(totalsOf(ended)).toEqual({ passed: 4, failed: 2, skipped: 2 });
+  expect(totalsOf([...first, { exit: 0 }])).toEqual({ passed: 3, failed: 0, skipped: 1 });
 });
 
 test('tests are shown as they end, skipped ones are not', () => {

@@ -39,6 +39,13 @@ export class Lines {
   }
 }
 
+/** The numbers of a run of Jest that ended before it told them: what was seen of it. */
+function seenOf(events: readonly GuestEvent[]): Totals {
+  const statuses = events.flatMap((event) => ('test' in event ? [event.status] : []));
+  const count = (status: string): number => statuses.filter((seen) => seen === status).length;
+  return { passed: count('passed'), failed: count('failed'), skipped: count('pending') };
+}
+
 /**
  * The numbers of a guest's run. One that ended without telling them, or with an exit code that they do not explain,
  * counts as a failure more: what did not run has not passed.
@@ -46,7 +53,8 @@ export class Lines {
 export function totalsOf(events: readonly GuestEvent[]): Totals {
   const told = events.flatMap((event) => ('total' in event ? [event.total] : []));
   const exit = events.flatMap((event) => ('exit' in event ? [event.exit] : [])).at(-1);
-  const sum = (key: keyof Totals): number => told.reduce((total, item) => total + item[key], 0);
+  const untold = seenOf(events.slice(events.findLastIndex((event) => 'total' in event) + 1));
+  const sum = (key: keyof Totals): number => told.reduce((total, item) => total + item[key], untold[key]);
   const tests = sum('passed') + sum('failed');
   const unexplained = told.length === 0 || tests === 0 || exit === undefined || (exit !== 0 && sum('failed') === 0);
   return { passed: sum('passed'), failed: sum('failed') + (unexplained ? 1 : 0), skipped: sum('skipped') };
